@@ -1,0 +1,48 @@
+# Every target makes what it needs: a virtual environment in .venv, by uv where it is installed, else by venv and pip.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test check lint format bench constraints clean
+.DEFAULT_GOAL := test
+
+$(STAMP): pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python")'
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --clear --python "$(PYTHON)" $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --constraints constraints.txt -e '.[langchain,agents,llama-index,cli,testing]' --group dev; \
+	else \
+	  $(PYTHON) -m venv --clear $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt -e '.[langchain,agents,llama-index,cli,testing]' --group dev; \
+	fi
+	@touch $@
+
+demo: $(STAMP)  ## real text through the whole system, offline
+	@$(BIN)/guard-integrations demo
+
+test: $(STAMP)  ## the tests, under five minutes; no root, no server
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)  ## everything slow
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP)
+	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done
+
+constraints:  ## pins anew; needs uv
+	uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --all-extras --group dev pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,51 @@
+"""A security layer around Mistral AI for LangChain and LlamaIndex.
+
+This module holds the core, which knows neither framework. The adapters live in `guard_integrations.langchain`
+and `guard_integrations.llama_index`; each loads its framework when it is imported, and nothing else does.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity
+from guard_integrations.core.policy import GuardPolicy, Strategy
+from guard_integrations.errors import (
+    GuardBlocked,
+    GuardError,
+    GuardUnavailable,
+    KeysExhausted,
+    MissingKeyError,
+    PolicyError,
+)
+
+__version__ = "0.1.0"
+
+# Names that need an HTTP library, a parser or a server's client load on first use: name -> module.
+_LAZY: dict[str, str] = {}
+
+__all__ = [
+    "Action",
+    "Category",
+    "Finding",
+    "GuardBlocked",
+    "GuardError",
+    "GuardPolicy",
+    "GuardUnavailable",
+    "KeysExhausted",
+    "MissingKeyError",
+    "PolicyError",
+    "Sanitized",
+    "ScanResult",
+    "Severity",
+    "Strategy",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,1 @@
+"""What every adapter shares: policy, findings, scanner, sanitizer, moderation, key rotation."""

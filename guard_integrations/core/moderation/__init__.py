@@ -1,0 +1,1 @@
+"""Mistral's moderation: the decision, and the client that asks for it."""

@@ -1,0 +1,211 @@
+"""One frozen, validated configuration for every guard."""
+
+import hashlib
+import hmac
+import json
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from guard_integrations.core.findings import Action, Category
+from guard_integrations.errors import PolicyError
+
+__all__ = ["REFUSAL", "Actions", "GuardPolicy", "Profile", "Strategy"]
+
+REFUSAL = "I cannot provide that response."
+"""What a reader sees in place of an answer that was blocked."""
+
+Profile: TypeAlias = Literal["basic", "balanced", "strict"]
+
+
+class Strategy(StrEnum):
+    """How a piece of personal data or a secret is taken out of a text."""
+
+    REDACT = "redact"
+    MASK = "mask"
+    HASH = "hash"
+    PSEUDONYMISE = "pseudonymise"
+    BLOCK = "block"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class Actions(_Frozen):
+    """What is done with a finding, by its category."""
+
+    injection: Action = Action.FILTER
+    pii: Action = Action.FILTER
+    secret: Action = Action.FILTER
+    markup: Action = Action.FILTER
+    leak: Action = Action.FILTER
+    invisible: Action = Action.FILTER
+    overflow: Action = Action.FILTER
+    moderation: Action = Action.BLOCK
+
+    def of(self, category: Category) -> Action:
+        """The action for a category."""
+        action: Action = getattr(self, category.value)
+        return action
+
+
+_Strategies = Annotated[
+    Mapping[str, Strategy],
+    AfterValidator(lambda chosen: MappingProxyType(dict(chosen))),
+    PlainSerializer(dict),
+]
+
+
+class GuardPolicy(_Frozen):
+    """What the guards look for and what they do about it; `GuardPolicy()` is the balanced profile.
+
+    A policy is a value: it never changes, two equal policies have one `fingerprint`, and that fingerprint
+    belongs in the key of every cache of guarded text.
+
+    Raises:
+        PolicyError: from `from_toml`, when the file cannot be read as a policy.
+    """
+
+    profile: Profile = "balanced"
+    """`basic`: the textbook patterns. `balanced`: far more, harmless to ordinary text. `strict`: blocks."""
+    actions: Actions = Actions()
+    """What is done with a finding, by category."""
+    strategies: _Strategies = MappingProxyType({})
+    """How personal data and secrets are replaced, by rule id or by category; `redact` where none is named."""
+    rule_packs: tuple[Path, ...] = ()
+    """TOML rule packs of your own, beside the built-in ones."""
+    disabled_rules: frozenset[str] = frozenset()
+    """Ids of rules that are not to run."""
+    allow: tuple[str, ...] = ()
+    """Texts that are never a finding, compared whole and without regard to case: a support address, say."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Hosts, and their subdomains, that the model's answers may load images from and link to."""
+    max_input_chars: int = Field(default=100_000, gt=0)
+    """Input past this many characters is cut, and the cut is a finding."""
+    injection_threshold: float = Field(default=0.5, gt=0, le=1)
+    """From this score on, a text is taken for a prompt injection."""
+    refusal: str = Field(default=REFUSAL, min_length=1)
+    """What a reader sees in place of a blocked answer."""
+    on_error: Literal["block", "allow"] = "block"
+    """What happens when a guard fails: nothing passes, or (logged each time) everything does."""
+    hash_key: SecretStr | None = Field(default=None, exclude=True)
+    """Key of the `hash` strategy, else GUARD_INTEGRATIONS_HASH_KEY, else one made at random per process."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profile_defaults(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic hands over whatever was passed in
+        if not isinstance(given, Mapping):
+            return given
+        defaults = _PROFILES.get(str(given.get("profile", "balanced")), {})
+        merged = {**defaults, **given}
+        if isinstance(given.get("actions"), Mapping):
+            merged["actions"] = {**defaults.get("actions", {}), **given["actions"]}
+        return merged
+
+    @classmethod
+    def basic(cls, **settings: Any) -> Self:  # noqa: ANN401 - pydantic validates them
+        """The textbook patterns and labels: five input patterns, a cut at 4000 characters, four output patterns."""
+        return cls(profile="basic", **settings)
+
+    @classmethod
+    def balanced(cls, **settings: Any) -> Self:  # noqa: ANN401 - pydantic validates them
+        """The default: catches far more, and leaves ordinary text alone."""
+        return cls(profile="balanced", **settings)
+
+    @classmethod
+    def strict(cls, **settings: Any) -> Self:  # noqa: ANN401 - pydantic validates them
+        """Blocks instead of filtering, and accepts more false alarms."""
+        return cls(profile="strict", **settings)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Reads a policy from a TOML file whose keys are this class's fields.
+
+        Relative `rule_packs` are taken from the file's own folder.
+
+        Raises:
+            PolicyError: when the file is missing, is not TOML, is empty, or sets something that does not exist.
+        """
+        file = Path(path)
+        problem = ""
+        settings: dict[str, Any] = {}
+        try:
+            settings = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            problem = f"is not TOML: {error}" if isinstance(error, tomllib.TOMLDecodeError) else "is not UTF-8"
+        if not problem and not settings:
+            problem = 'is empty: name at least a profile, such as profile = "balanced"'
+        if problem:
+            raise PolicyError(f"{file}: {problem}")
+        if isinstance(packs := settings.get("rule_packs"), list):
+            settings["rule_packs"] = [file.parent / str(pack) for pack in packs]
+        faults: list[str] = []
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, e['loc'])) or 'policy'}: {e['msg']}" for e in error.errors()]
+        raise PolicyError(f"{file}: {'; '.join(faults)}")
+
+    def action(self, category: Category) -> Action:
+        """What is done with a finding of a category."""
+        return self.actions.of(category)
+
+    def strategy(self, rule: str, category: Category) -> Strategy:
+        """How a finding of a rule is replaced: by what is named for the rule, else for its category, else redacted."""
+        return self.strategies.get(rule) or self.strategies.get(category.value) or Strategy.REDACT
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that two policies share when, and only when, they treat every text alike.
+
+        The hash key goes in as an HMAC, so that the fingerprint tells nothing about it. Rule packs go in by
+        content: an edited pack is another policy.
+        """
+        settings = self.model_dump(mode="json")
+        settings["rule_packs"] = [hashlib.sha256(pack.read_bytes()).hexdigest() for pack in self.rule_packs]
+        for unordered in ("disabled_rules", "allowed_hosts"):
+            settings[unordered] = sorted(settings[unordered])
+        canonical = json.dumps(settings, sort_keys=True).encode()
+        key = self.hash_key.get_secret_value().encode() if self.hash_key else b""
+        return hmac.new(key, canonical, hashlib.sha256).hexdigest()[:16]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy does not pickle, and a policy travels to worker processes.
+        return _restore, (type(self), {**self.model_dump(), "hash_key": self.hash_key})
+
+
+def _restore(kind: type[GuardPolicy], settings: dict[str, Any]) -> GuardPolicy:
+    return kind(**settings)
+
+
+_PROFILES: dict[str, dict[str, Any]] = {
+    "basic": {"max_input_chars": 4_000},
+    "balanced": {},
+    "strict": {
+        "actions": {"injection": Action.BLOCK, "secret": Action.BLOCK, "leak": Action.BLOCK, "overflow": Action.BLOCK},
+        "injection_threshold": 0.3,
+    },
+}

@@ -1,0 +1,1 @@
+"""Text to findings, without I/O."""
