@@ -85,7 +85,7 @@ class GuardPolicy(_Frozen):
     """`basic`: the textbook patterns. `balanced`: far more, harmless to ordinary text. `strict`: blocks."""
     actions: Actions = Actions()
     """What is done with a finding, by category."""
-    strategies: _Strategies = MappingProxyType({})
+    strategies: _Strategies = Field(default_factory=lambda: MappingProxyType({}))
     """How personal data and secrets are replaced, by rule id or by category; `redact` where none is named."""
     rule_packs: tuple[Path, ...] = ()
     """TOML rule packs of your own, beside the built-in ones."""
