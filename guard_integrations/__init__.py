@@ -9,6 +9,7 @@ from typing import Any
 
 from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity
 from guard_integrations.core.policy import GuardPolicy, Strategy
+from guard_integrations.core.records import RequestRecord
 from guard_integrations.errors import (
     GuardBlocked,
     GuardError,
@@ -34,6 +35,7 @@ __all__ = [
     "KeysExhausted",
     "MissingKeyError",
     "PolicyError",
+    "RequestRecord",
     "Sanitized",
     "ScanResult",
     "Severity",
