@@ -5,7 +5,7 @@ and `guard_integrations.llama_index`; each loads its framework when it is import
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity
 from guard_integrations.core.policy import GuardPolicy, Strategy
@@ -19,20 +19,31 @@ from guard_integrations.errors import (
     PolicyError,
 )
 
+if TYPE_CHECKING:
+    from guard_integrations.core.rotation.keys import ApiKey
+    from guard_integrations.core.rotation.ring import KeyRing, Lease
+
 __version__ = "0.1.0"
 
 # Names that need an HTTP library, a parser or a server's client load on first use: name -> module.
-_LAZY: dict[str, str] = {}
+_LAZY: dict[str, str] = {
+    "ApiKey": "guard_integrations.core.rotation.keys",
+    "KeyRing": "guard_integrations.core.rotation.ring",
+    "Lease": "guard_integrations.core.rotation.ring",
+}
 
 __all__ = [
     "Action",
+    "ApiKey",
     "Category",
     "Finding",
     "GuardBlocked",
     "GuardError",
     "GuardPolicy",
     "GuardUnavailable",
+    "KeyRing",
     "KeysExhausted",
+    "Lease",
     "MissingKeyError",
     "PolicyError",
     "RequestRecord",
