@@ -1,0 +1,16 @@
+"""The program: one module per command or group of commands, put together here."""
+
+import typer
+
+from guard_integrations.cli import keys
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="guard-integrations",
+    help="A security layer around Mistral AI for LangChain and LlamaIndex.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals hold content and keys
+)
+app.add_typer(keys.app, name="keys")
