@@ -20,6 +20,9 @@ from guard_integrations.errors import (
 )
 
 if TYPE_CHECKING:
+    from guard_integrations.core.moderation.client import Moderator
+    from guard_integrations.core.moderation.decision import ModerationResult
+    from guard_integrations.core.moderation.guardrail import MistralGuardrail
     from guard_integrations.core.rotation.keys import ApiKey
     from guard_integrations.core.rotation.ring import KeyRing, Lease
 
@@ -30,6 +33,9 @@ _LAZY: dict[str, str] = {
     "ApiKey": "guard_integrations.core.rotation.keys",
     "KeyRing": "guard_integrations.core.rotation.ring",
     "Lease": "guard_integrations.core.rotation.ring",
+    "MistralGuardrail": "guard_integrations.core.moderation.guardrail",
+    "ModerationResult": "guard_integrations.core.moderation.decision",
+    "Moderator": "guard_integrations.core.moderation.client",
 }
 
 __all__ = [
@@ -45,6 +51,9 @@ __all__ = [
     "KeysExhausted",
     "Lease",
     "MissingKeyError",
+    "MistralGuardrail",
+    "ModerationResult",
+    "Moderator",
     "PolicyError",
     "RequestRecord",
     "Sanitized",

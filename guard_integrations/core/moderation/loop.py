@@ -1,0 +1,134 @@
+"""One event loop, in a thread of its own, for everything that a moderator does over the network.
+
+Callers come from any thread and any event loop, and from none. Connections belong to the loop that opened them,
+so a client per calling loop would lose its connections with each `asyncio.run`, and a second, blocking client
+would be a second pool. One loop of our own has one pool, and a blocking caller gets parallel requests, too.
+"""
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+__all__ = ["LoopClosedError", "LoopThread"]
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_JOIN_SECONDS = 5.0
+
+
+class LoopClosedError(Exception):
+    """Work was handed to a loop that has been closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running(Generic[R]):
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    stop: asyncio.Event
+    resource: R
+
+
+class LoopThread(Generic[R]):
+    """Runs coroutines over one resource, made in the loop when the first one comes and closed with it.
+
+    A process that was forked starts anew. The thread ends on `close`, with this object, or with the interpreter.
+
+    Args:
+        name: of the thread.
+        opened: makes the resource; called in the loop.
+        closed: closes it; called in the loop.
+    """
+
+    def __init__(self, name: str, opened: Callable[[], R], closed: Callable[[R], Awaitable[None]]) -> None:
+        self._name = name
+        self._open = opened
+        self._close = closed
+        self._lock = threading.Lock()
+        self._running: _Running[R] | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
+        self._shut = False
+        _ALL.add(self)
+
+    def submit(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Starts `work(resource)` in the loop, in a copy of the caller's context.
+
+        Cancelling what comes back cancels the work.
+
+        Raises:
+            LoopClosedError: after `close`.
+        """
+        with self._lock:
+            if self._shut:
+                raise LoopClosedError
+            if self._running is None:
+                self._running = self._start()
+                self._finalizer = weakref.finalize(self, _stop, self._running)
+            return asyncio.run_coroutine_threadsafe(work(self._running.resource), self._running.loop)
+
+    def close(self) -> None:
+        """Cancels what runs, closes the resource and ends the thread. May be called again."""
+        with self._lock:
+            self._shut = True
+            finalizer = self._finalizer
+        if finalizer:
+            finalizer()
+
+    def _start(self) -> _Running[R]:
+        started: Future[_Running[R]] = Future()
+        serve = _serve(started, self._open, self._close)
+        # A daemon: a program that forgets to close its moderator still ends.
+        thread = threading.Thread(target=asyncio.run, args=(serve,), name=self._name, daemon=True)
+        thread.start()
+        return started.result()
+
+    def forget(self) -> None:
+        """Lets go of a loop that a fork left without its thread."""
+        if self._finalizer:
+            self._finalizer.detach()
+        self._lock = threading.Lock()
+        # Kept alive for good: closing the copies would touch the epoll object that the parent still uses.
+        _ORPHANS.append(self._running)
+        self._running = self._finalizer = None
+
+
+async def _serve(started: Future[_Running[R]], opened: Callable[[], R], closed: Callable[[R], Awaitable[None]]) -> None:
+    try:
+        resource = opened()
+    except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for it
+        started.set_exception(error)
+        return
+    stop = asyncio.Event()
+    started.set_result(
+        _Running(loop=asyncio.get_running_loop(), thread=threading.current_thread(), stop=stop, resource=resource)
+    )
+    await stop.wait()
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    await closed(resource)
+
+
+def _stop(running: _Running[Any]) -> None:
+    running.loop.call_soon_threadsafe(running.stop.set)
+    if running.thread is not threading.current_thread():
+        running.thread.join(_JOIN_SECONDS)
+
+
+_ALL: weakref.WeakSet[LoopThread[Any]] = weakref.WeakSet()
+_ORPHANS: list[object] = []
+
+
+def _after_fork() -> None:
+    for loop_thread in list(_ALL):
+        loop_thread.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
