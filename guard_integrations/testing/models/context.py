@@ -1,0 +1,112 @@
+"""Answers from what was given: retrieved context, tool results, and else next to nothing."""
+
+import re
+
+from guard_integrations.testing.models.conversation import Conversation
+
+__all__ = ["answer_from_context", "condense", "echo", "quote_tool_result"]
+
+_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|[.!?](?!\s|$)[^.!?\n]*)*")
+_WORD = re.compile(r"\w+")
+_QUESTION = re.compile(r"[^.!?\n]*\?")
+_STANDALONE = re.compile(r"standalone (?:question|query)", re.IGNORECASE)
+_STOP_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "had",
+        "has",
+        "have",
+        "how",
+        "i",
+        "in",
+        "is",
+        "it",
+        "its",
+        "me",
+        "my",
+        "of",
+        "on",
+        "or",
+        "our",
+        "please",
+        "say",
+        "tell",
+        "that",
+        "the",
+        "their",
+        "them",
+        "there",
+        "they",
+        "this",
+        "to",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "why",
+        "will",
+        "with",
+        "would",
+        "you",
+        "your",
+    ]
+)
+
+
+def _words(text: str) -> set[str]:
+    # Six letters stand for the word: "returned" and "returns" are the same.
+    return {word[:6] for word in _WORD.findall(text.casefold())} - {word[:6] for word in _STOP_WORDS}
+
+
+def condense(conversation: Conversation) -> str | None:
+    """The follow-up question as it stands, when a chat engine asks for a standalone question."""
+    return conversation.query if _STANDALONE.search(conversation.user) and conversation.query else None
+
+
+def quote_tool_result(conversation: Conversation) -> str | None:
+    """The tools' results, quoted."""
+    results = [f"{turn.name or 'The tool'} says: {turn.text}" for turn in conversation.tool_results]
+    return "\n".join(results) or None
+
+
+def answer_from_context(conversation: Conversation) -> str | None:
+    """The sentence of the retrieved context that has most words in common with the question, and the next best.
+
+    The second is given if it shares at least half as many words with the question; both stand in the order of the context.
+    Without a word in common there is no answer in the context, and the model says so.
+    """
+    if not conversation.context:
+        return None
+    asked = _words(conversation.query)
+    sentences = [found.group().strip() for found in _SENTENCE.finditer(conversation.context)]
+    overlap = [(len(asked & _words(sentence)), -place) for place, sentence in enumerate(sentences)]
+    best = sorted(overlap, reverse=True)[:2]
+    if not best or best[0][0] == 0:
+        return "The context does not say."
+    chosen = sorted(-place for shared, place in best if 2 * shared >= best[0][0])
+    return " ".join(sentences[place] for place in chosen)
+
+
+def echo(conversation: Conversation) -> str:
+    """A short harmless answer that repeats the question, if there is one, and nothing else."""
+    if question := _QUESTION.search(conversation.query):
+        return f"You asked: {question.group().strip()} I am a small local model and know only what I am given."
+    return f"I have read your message of {len(conversation.query.split())} words. What would you like to know?"

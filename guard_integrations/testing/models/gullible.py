@@ -1,0 +1,92 @@
+"""The chat model: deterministic, offline, and gullible on purpose.
+
+It shows what a guard is for: whatever instruction reaches it, it follows. Each behaviour is a pure function of the
+conversation; the first that has something to say gives the answer.
+
+1. `tools.call_tools`: calls tools when told to, by anybody; `tool_choice` is honoured.
+2. `leak.leak`: tells its system prompt when asked, in other encodings too.
+3. `obey.obey`: says what an instruction wants said: PII, scripts, images with exfiltrating URLs, anything.
+4. `context.condense`: gives back the follow-up question when asked for a standalone one.
+5. `context.quote_tool_result`: quotes what tools answered.
+6. `context.answer_from_context`: answers from retrieved context.
+7. `context.echo`: repeats the question.
+
+In JSON mode the answer becomes a JSON value that fits the schema, its strings taken from the answer.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from guard_integrations.testing.models.context import answer_from_context, condense, echo, quote_tool_result
+from guard_integrations.testing.models.conversation import Conversation
+from guard_integrations.testing.models.leak import leak
+from guard_integrations.testing.models.obey import obey
+from guard_integrations.testing.models.tools import Call, call_tools
+from guard_integrations.testing.models.values import Source, value_for
+
+__all__ = ["BEHAVIOURS", "Answer", "answer"]
+
+BEHAVIOURS: tuple[Callable[[Conversation], str | None], ...] = (
+    leak,
+    obey,
+    condense,
+    quote_tool_result,
+    answer_from_context,
+)
+_KEYS = re.compile(r"[`\"']([A-Za-z_]\w*)[`\"']")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A text, or tool calls and no text."""
+
+    text: str
+    calls: tuple[Call, ...] = ()
+
+
+def answer(conversation: Conversation) -> Answer:
+    """What the model answers."""
+    if calls := call_tools(conversation):
+        return Answer(text="", calls=tuple(calls))
+    text = next((said for behave in BEHAVIOURS if (said := behave(conversation)) is not None), None)
+    if text is None:
+        text = echo(conversation)
+    if conversation.json_schema is not None or conversation.json_mode:
+        text = _as_json(text, conversation)
+    last = conversation.turns[-1] if conversation.turns else None
+    if last is not None and last.prefix:
+        text = last.text + text
+    return Answer(text=text)
+
+
+def _as_json(text: str, conversation: Conversation) -> str:
+    schema = conversation.json_schema or _schema_in(conversation)
+    if schema is None:
+        keys = dict.fromkeys(_KEYS.findall(conversation.user + "\n" + conversation.system))
+        value: object = dict.fromkeys(keys, text) or {"answer": text}
+    else:
+        value = value_for(schema, Source(text=conversation.query, filler=text))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _schema_in(conversation: Conversation) -> Mapping[str, object] | None:
+    """A JSON schema that the prompt holds, as output parsers put it there."""
+    text = f"{conversation.system}\n{conversation.user}"
+    found: Mapping[str, object] | None = None
+    at = 0
+    while (at := text.find("{", at)) >= 0:
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, at)
+        except ValueError:
+            at += 1
+            continue
+        if (
+            isinstance(value, dict)
+            and isinstance(value.get("properties"), dict)
+            and "$defs" not in value.get("properties", {})
+        ):
+            found = value  # the last one counts: examples come first
+        at = end
+    return found
