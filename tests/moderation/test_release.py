@@ -1,0 +1,257 @@
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+
+import pytest
+
+from guard_integrations.core import events
+from guard_integrations.core.moderation import abeside, ahold, arelease, beside, gate_for, hold, release
+from guard_integrations.core.moderation.decision import ModerationResult
+from guard_integrations.errors import GuardBlocked, GuardUnavailable
+
+SENTENCES = [f"Sentence number {i} is of ordinary length, and says nothing at all. " for i in range(40)]
+HARM = "Now selfharm is spoken of. "
+MODES = pytest.mark.parametrize("mode", ["window", "buffer", "after"])
+
+
+class Sync:
+    """The sync twins."""
+
+    def __init__(self, moderator):
+        self.judge = moderator.submit
+        self.closed = threading.Event()
+
+    def source(self, items, pause=0.0):
+        try:
+            for item in items:
+                if isinstance(item, Exception):
+                    raise item
+                time.sleep(pause)
+                yield item
+        finally:
+            self.closed.set()
+
+    def release(self, items, mode, pause=0.0):
+        return self._collect(release(self.source(items, pause), gate=gate_for(mode, str), judge=self.judge))
+
+    def hold(self, items, verdict):
+        return self._collect(hold(self.source(items, 0.001), verdict))
+
+    def beside(self, work, verdict):
+        return beside(work, verdict)
+
+    def _collect(self, stream):
+        out = []
+        try:
+            for item in stream:
+                out.append(item)  # noqa: PERF402 - what came before an error counts
+        except Exception as error:  # noqa: BLE001 - handed to the test
+            return out, error
+        return out, None
+
+
+class Async(Sync):
+    """The async twins, each in a loop of its own."""
+
+    async def asource(self, items, pause):
+        try:
+            for item in items:
+                if isinstance(item, Exception):
+                    raise item
+                await asyncio.sleep(pause)
+                yield item
+        finally:
+            self.closed.set()
+
+    def release(self, items, mode, pause=0.0):
+        def stream():
+            return arelease(self.asource(items, pause), gate=gate_for(mode, str), judge=self.judge)
+
+        return asyncio.run(self._acollect(stream))
+
+    def hold(self, items, verdict):
+        return asyncio.run(self._acollect(lambda: ahold(self.asource(items, 0.001), verdict)))
+
+    def beside(self, work, verdict):
+        async def both():
+            return await abeside(asyncio.to_thread(work), verdict)
+
+        return asyncio.run(both())
+
+    async def _acollect(self, stream):
+        out = []
+        try:
+            async for item in stream():
+                out.append(item)  # noqa: PERF401 - what came before an error counts
+        except Exception as error:  # noqa: BLE001 - handed to the test
+            return out, error
+        return out, None
+
+
+@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
+def twin(request, make):
+    return request.param(make())
+
+
+@MODES
+def test_a_safe_answer_comes_whole_and_in_order(twin, mode, api):
+    api.delay = 0.005
+    assert twin.release(SENTENCES, mode, pause=0.0005) == (SENTENCES, None)
+    assert twin.closed.is_set()
+
+
+def test_a_window_is_read_while_the_answer_is_still_being_written(twin, api):
+    seen = []
+
+    def stream():
+        for sentence in SENTENCES:
+            seen.append(len(api.requests))
+            yield sentence
+
+    out, error = twin.release(stream(), "window", pause=0.002)
+    assert (out, error) == (SENTENCES, None)
+    assert seen[-1] > 5
+
+
+@MODES
+def test_nothing_leaves_after_a_verdict_and_without_the_guard_it_would(twin, mode):
+    answer = [*SENTENCES[:20], HARM, *SENTENCES[20:]]
+    out, error = twin.release(answer, mode, pause=0.0005)
+    assert isinstance(error, GuardBlocked)
+    assert (error.stage, error.categories) == ("output", ("selfharm",))
+    assert error.__context__ is None
+    assert error.__cause__ is None
+    assert twin.closed.is_set()
+    if mode == "after":
+        assert out == answer
+    else:
+        assert HARM not in out
+        assert out == answer[: len(out)]
+    if mode == "buffer":
+        assert out == []
+
+
+@MODES
+def test_a_verdict_that_cannot_be_had_releases_nothing_more(twin, mode, api):
+    api.reply = lambda _: 1 / 0
+    out, error = twin.release(SENTENCES, mode)
+    assert isinstance(error, GuardUnavailable)
+    assert error.__context__ is None
+    assert out == (SENTENCES if mode == "after" else [])
+
+
+@MODES
+def test_a_stream_cut_in_mid_window_is_an_error_without_content(twin, mode):
+    told = []
+    events.add_observer(told.append)
+    try:
+        out, error = twin.release([*SENTENCES[:3], RuntimeError(SENTENCES[0])], mode)
+    finally:
+        events.remove_observer(told.append)
+    assert isinstance(error, GuardUnavailable)
+    assert error.__context__ is None
+    assert error.__cause__ is None
+    assert SENTENCES[0] not in str(error) + repr(error)
+    assert out == (SENTENCES[:3] if mode == "after" else [])
+    assert [event.error for event in told if event.kind is events.EventKind.UNAVAILABLE] == ["RuntimeError"]
+    assert twin.closed.is_set()
+
+
+@MODES
+def test_an_error_before_the_first_piece_is_the_models_own(twin, mode):
+    out, error = twin.release([LookupError("no such model")], mode)
+    assert out == []
+    assert type(error) is LookupError
+
+
+def test_a_reader_that_leaves_closes_the_model(make):
+    api_free = Sync(make())
+    stream = release(api_free.source(SENTENCES), gate=gate_for("window", str), judge=api_free.judge)
+    next(stream)
+    stream.close()
+    assert api_free.closed.is_set()
+
+
+async def test_an_async_reader_that_leaves_closes_the_model(make):
+    twin = Async(make())
+    stream = arelease(twin.asource(SENTENCES, 0.001), gate=gate_for("window", str), judge=twin.judge)
+    await anext(stream)
+    await stream.aclose()
+    assert twin.closed.is_set()
+
+
+async def test_a_verdict_releases_while_the_model_is_silent(make):
+    moderator = make()
+    silent = asyncio.Event()
+
+    async def source():
+        yield "A sentence that is quite long enough to be a window of its own. " * 4
+        await silent.wait()
+        yield "end"
+
+    stream = arelease(source(), gate=gate_for("window", str), judge=moderator.submit)
+    async with asyncio.timeout(5):
+        assert (await anext(stream)).startswith("A sentence")
+    silent.set()
+    assert [item async for item in stream] == ["end"]
+
+
+def verdict(safe=None, after=0.0, error=None):
+    future = Future()
+
+    def come():
+        if not future.set_running_or_notify_cancel():
+            return
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(ModerationResult(safe=safe))
+
+    threading.Timer(after, come).start()
+    return future
+
+
+def test_an_answer_is_held_until_its_input_was_found_safe(twin):
+    assert twin.hold(["a", "b", "c"], verdict(safe=True, after=0.05)) == (["a", "b", "c"], None)
+    assert twin.hold(["a", "b", "c"], verdict(safe=True)) == (["a", "b", "c"], None)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.02])
+def test_an_answer_to_an_unsafe_input_never_leaves_and_the_model_is_stopped(twin, late):
+    out, error = twin.hold((str(i) for i in range(10_000)), verdict(safe=False, after=late))
+    assert out == []
+    assert isinstance(error, GuardBlocked)
+    assert error.stage == "input"
+    assert twin.closed.is_set()
+
+
+def test_an_answer_to_an_input_that_could_not_be_judged_never_leaves(twin):
+    out, error = twin.hold((str(i) for i in range(10_000)), verdict(error=GuardUnavailable("moderation", "x")))
+    assert out == []
+    assert isinstance(error, GuardUnavailable)
+
+
+def test_a_call_beside_its_moderation(twin):
+    assert twin.beside(lambda: "answer", verdict(safe=True, after=0.02)) == "answer"
+    assert twin.beside(lambda: time.sleep(0.02) or "answer", verdict(safe=True)) == "answer"
+    with pytest.raises(GuardBlocked):
+        twin.beside(lambda: "answer", verdict(safe=False, after=0.02))
+    with pytest.raises(GuardUnavailable):
+        twin.beside(lambda: "answer", verdict(error=GuardUnavailable("moderation", "x")))
+    with pytest.raises(LookupError):
+        twin.beside(lambda: {}["x"], verdict(safe=True, after=0.05))
+
+
+async def test_a_hit_cancels_the_awaited_call_at_once(make):
+    cancelled = asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    with pytest.raises(GuardBlocked):
+        await abeside(work(), verdict(safe=False))
+    assert cancelled.is_set()
