@@ -19,6 +19,11 @@ class MistralServer:
     It runs in a thread of its own, serves many threads and event loops at once, and can be changed while it runs. Use it as a
     context manager, or call `start` and `stop`.
 
+    Args:
+        keep_alive: keep connections open for further requests, as Mistral does. Without it, each connection is closed behind
+            its answer: the clients of the frameworks, which nothing closes, then leave no open socket behind, and an async
+            client can go from one event loop to another.
+
     Attributes:
         keys: the API keys it knows; one valid key is made at start, see `key`.
         faults: what shall go wrong.
@@ -28,7 +33,8 @@ class MistralServer:
         ModuleNotFoundError: on start, where the extra `testing` is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_alive: bool = True) -> None:
+        self._keep_alive = keep_alive
         self.keys = KeyTable()
         self.faults = FaultPlan()
         self.requests = RequestLog()
@@ -67,7 +73,7 @@ class MistralServer:
                 f"MistralServer needs {missing}: install it with pip install 'guard-integrations[testing]'.",
                 name=missing,
             )
-        self._runner = Runner(build(self.keys, self.faults, self.requests))
+        self._runner = Runner(build(self.keys, self.faults, self.requests), keep_alive=self._keep_alive)
         return self
 
     def stop(self) -> None:

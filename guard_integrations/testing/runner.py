@@ -13,13 +13,19 @@ _START_SECONDS = 30.0
 
 
 class Runner(uvicorn.Server):
-    """Serves an application on a free port of 127.0.0.1 from a thread of its own; returns when requests are accepted."""
+    """Serves an application on a free port of 127.0.0.1 from a thread of its own; made when requests are accepted.
 
-    def __init__(self, app: Starlette) -> None:
+    Args:
+        app: the application.
+        keep_alive: keep connections open for further requests.
+    """
+
+    def __init__(self, app: Starlette, *, keep_alive: bool) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 access_log=False,
+                headers=[] if keep_alive else [("connection", "close")],
                 lifespan="off",
                 log_config=None,
                 log_level="critical",  # a dropped connection is wanted here, uvicorn would report it as an error

@@ -3,77 +3,13 @@
 import re
 
 from guard_integrations.testing.models.conversation import Conversation
+from guard_integrations.testing.models.words import words
 
 __all__ = ["answer_from_context", "condense", "echo", "quote_tool_result"]
 
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|[.!?](?!\s|$)[^.!?\n]*)*")
-_WORD = re.compile(r"\w+")
 _QUESTION = re.compile(r"[^.!?\n]*\?")
 _STANDALONE = re.compile(r"standalone (?:question|query)", re.IGNORECASE)
-_STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "its",
-        "me",
-        "my",
-        "of",
-        "on",
-        "or",
-        "our",
-        "please",
-        "say",
-        "tell",
-        "that",
-        "the",
-        "their",
-        "them",
-        "there",
-        "they",
-        "this",
-        "to",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-    ]
-)
-
-
-def _words(text: str) -> set[str]:
-    # Six letters stand for the word: "returned" and "returns" are the same.
-    return {word[:6] for word in _WORD.findall(text.casefold())} - {word[:6] for word in _STOP_WORDS}
 
 
 def condense(conversation: Conversation) -> str | None:
@@ -95,9 +31,9 @@ def answer_from_context(conversation: Conversation) -> str | None:
     """
     if not conversation.context:
         return None
-    asked = _words(conversation.query)
+    asked = set(words(conversation.query))
     sentences = [found.group().strip() for found in _SENTENCE.finditer(conversation.context)]
-    overlap = [(len(asked & _words(sentence)), -place) for place, sentence in enumerate(sentences)]
+    overlap = [(len(asked.intersection(words(sentence))), -place) for place, sentence in enumerate(sentences)]
     best = sorted(overlap, reverse=True)[:2]
     if not best or best[0][0] == 0:
         return "The context does not say."

@@ -2,76 +2,25 @@
 
 import base64
 import math
-import re
 import struct
 from collections import Counter
 from zlib import crc32
 
+from guard_integrations.testing.models.words import words
+
 __all__ = ["DIMENSION", "embed", "encode"]
 
 DIMENSION = 1024
-_WORD = re.compile(r"\w+")
-_STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "do",
-        "does",
-        "for",
-        "from",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "s",
-        "that",
-        "the",
-        "their",
-        "this",
-        "to",
-        "was",
-        "we",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "with",
-        "you",
-        "your",
-    ]
-)
-
-
-def _stem(word: str) -> str:
-    for ending in ("ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) > len(ending) + 2:
-            return word.removesuffix(ending)
-    return word
 
 
 def embed(text: str, dimension: int = DIMENSION) -> list[float]:
-    """A vector of length 1: words, lower case and stemmed, hashed to dimensions, weighted by 1 + log(count).
+    """A vector of length 1: the words of `words.words`, hashed to dimensions, weighted by 1 + log(count).
 
     Texts with words in common are close, the same text is the same vector in every process. A text without a word
     gets the first unit vector, so that no vector is zero.
     """
-    words = Counter(_stem(word) for word in _WORD.findall(text.casefold()) if word not in _STOP_WORDS)
     vector = [0.0] * dimension
-    for word, times in words.items():
+    for word, times in Counter(words(text)).items():
         place = crc32(word.encode(errors="surrogatepass"))
         vector[place % dimension] += (1 + math.log(times)) * (1 if place & 0x8000_0000 else -1)
     norm = math.sqrt(sum(value * value for value in vector))

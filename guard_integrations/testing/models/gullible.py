@@ -62,31 +62,28 @@ def answer(conversation: Conversation) -> Answer:
 
 
 def _as_json(text: str, conversation: Conversation) -> str:
-    schema = conversation.json_schema or _schema_in(conversation)
+    schema, prompt = conversation.json_schema, conversation.query
     if schema is None:
-        keys = dict.fromkeys(_KEYS.findall(conversation.user + "\n" + conversation.system))
+        schema, prompt = _schema_in(f"{conversation.system}\n{conversation.user}")
+    if schema is None:
+        keys = dict.fromkeys(_KEYS.findall(prompt))
         value: object = dict.fromkeys(keys, text) or {"answer": text}
     else:
-        value = value_for(schema, Source(text=conversation.query, filler=text))
+        value = value_for(schema, Source(text=prompt, filler=text))
     return json.dumps(value, ensure_ascii=False)
 
 
-def _schema_in(conversation: Conversation) -> Mapping[str, object] | None:
-    """A JSON schema that the prompt holds, as output parsers put it there."""
-    text = f"{conversation.system}\n{conversation.user}"
+def _schema_in(prompt: str) -> tuple[Mapping[str, object] | None, str]:
+    """The last JSON schema that stands in the prompt, as output parsers put it there, and the prompt without it."""
     found: Mapping[str, object] | None = None
-    at = 0
-    while (at := text.find("{", at)) >= 0:
+    rest, at = prompt, 0
+    while (at := prompt.find("{", at)) >= 0:
         try:
-            value, end = json.JSONDecoder().raw_decode(text, at)
+            value, end = json.JSONDecoder().raw_decode(prompt, at)
         except ValueError:
             at += 1
             continue
-        if (
-            isinstance(value, dict)
-            and isinstance(value.get("properties"), dict)
-            and "$defs" not in value.get("properties", {})
-        ):
-            found = value  # the last one counts: examples come first
+        if isinstance(value, dict) and isinstance(value.get("properties"), dict):
+            found, rest = value, f"{prompt[:at]}{prompt[end:]}"
         at = end
-    return found
+    return found, rest
