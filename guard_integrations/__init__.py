@@ -24,15 +24,20 @@ if TYPE_CHECKING:
     from guard_integrations.core.moderation.decision import ModerationResult
     from guard_integrations.core.moderation.guardrail import MistralGuardrail
     from guard_integrations.core.rotation.keys import ApiKey
-    from guard_integrations.core.rotation.ring import KeyRing, Lease
+    from guard_integrations.core.rotation.ring import KeyRing
+    from guard_integrations.core.rotation.sources import DotenvSource, EnvironmentSource, FileSource
+    from guard_integrations.core.rotation.state import Lease
 
 __version__ = "0.1.0"
 
 # Names that need an HTTP library, a parser or a server's client load on first use: name -> module.
 _LAZY: dict[str, str] = {
     "ApiKey": "guard_integrations.core.rotation.keys",
+    "DotenvSource": "guard_integrations.core.rotation.sources",
+    "EnvironmentSource": "guard_integrations.core.rotation.sources",
+    "FileSource": "guard_integrations.core.rotation.sources",
     "KeyRing": "guard_integrations.core.rotation.ring",
-    "Lease": "guard_integrations.core.rotation.ring",
+    "Lease": "guard_integrations.core.rotation.state",
     "MistralGuardrail": "guard_integrations.core.moderation.guardrail",
     "ModerationResult": "guard_integrations.core.moderation.decision",
     "Moderator": "guard_integrations.core.moderation.client",
@@ -42,6 +47,9 @@ __all__ = [
     "Action",
     "ApiKey",
     "Category",
+    "DotenvSource",
+    "EnvironmentSource",
+    "FileSource",
     "Finding",
     "GuardBlocked",
     "GuardError",

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from guard_integrations import ApiKey, KeyRing, KeysExhausted, Lease, MissingKeyError
 from guard_integrations.core.events import EventKind
-from guard_integrations.core.rotation.ring import KeyState
+from guard_integrations.core.rotation.state import KeyState
 
 A, B, C = ("k" + letter * 31 for letter in "abc")
 

@@ -9,6 +9,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +18,8 @@ import httpx
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
 from guard_integrations.core.rotation.keys import Unpicklable
-from guard_integrations.core.rotation.ring import KeyRing, Lease
+from guard_integrations.core.rotation.ring import KeyRing
+from guard_integrations.core.rotation.state import Lease
 from guard_integrations.core.rotation.verdict import READ_STATUSES, Verdict, judge, retry_after
 from guard_integrations.errors import KeysExhausted
 
@@ -68,7 +70,15 @@ class _Wait:
     seconds: float
 
 
-_Step: TypeAlias = _Send | _Read | _Wait
+@dataclass(frozen=True, slots=True)
+class _Await:
+    """Let a refresh of the keys end, but do not wait longer than that."""
+
+    refresh: "Future[bool]"
+    seconds: float
+
+
+_Step: TypeAlias = _Send | _Read | _Wait | _Await
 _Decisions: TypeAlias = Generator[_Step, Any, None]
 
 
@@ -146,6 +156,8 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                         answer.read()
                     case _Wait(seconds):
                         self._sleep(seconds)
+                    case _Await(refresh, seconds):
+                        wait((refresh,), timeout=seconds)
         except GeneratorExit:
             ended_early = True
         finally:
@@ -168,6 +180,8 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                         await answer.aread()
                     case _Wait(seconds):
                         await asyncio.sleep(seconds)
+                    case _Await(refresh, seconds):
+                        await asyncio.wait((asyncio.wrap_future(refresh),), timeout=seconds)
         except GeneratorExit:
             ended_early = True
         finally:
@@ -208,6 +222,9 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
 
     def _acquire(self, call: _Call) -> _Decisions:
         """Puts into `call` a lease, after waiting for one if need be, or None and when to come back."""
+        refresher = self._ring.refresher
+        if refresher is not None:
+            refresher.touch()
         waited = False
         while True:
             prefer = call.lease.label if call.lease else None
@@ -221,6 +238,12 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                 waited = False
                 pause = min(self._backoff(call.waits), call.budget)
                 call.waits += 1
+            elif refresher is not None and (refresh := refresher.refresh()) is not None and call.budget > 0:
+                # No key is ready: their source may know better ones.
+                started = time.monotonic()
+                yield _Await(refresh, call.budget if taken is None else min(taken, call.budget))
+                call.budget = max(0.0, call.budget - (time.monotonic() - started))
+                continue
             elif taken is None or taken > call.budget:
                 call.lease, call.retry_after = None, taken
                 return

@@ -1,25 +1,39 @@
 """The key ring: which API key a request may use now. A pure state machine; the clock is injected, nothing waits here."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from enum import StrEnum
 from math import inf
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
+from weakref import WeakSet
 
 from pydantic import SecretStr
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
 from guard_integrations.core.rotation.keys import ApiKey, Unpicklable, as_keys
+from guard_integrations.core.rotation.state import (
+    PREFERRED,
+    Key,
+    KeyStatus,
+    Lease,
+    Rest,
+    RingSettings,
+    SharedState,
+    Workspace,
+    doubled,
+    fingerprint,
+    workspace_fingerprint,
+)
 from guard_integrations.errors import KeysExhausted
 
 if TYPE_CHECKING:
     from guard_integrations.core.rotation.auth import KeyRingAuth
+    from guard_integrations.core.rotation.refresh import Refresher
     from guard_integrations.core.rotation.sources import KeySource
 
-__all__ = ["KeyRing", "KeyState", "KeyStatus", "Lease"]
+__all__ = ["KeyRing"]
 
 DEATH_FAILURES = 3
 """A key is not called dead before it has failed this often, however long apart."""
@@ -27,91 +41,6 @@ THROTTLE = 1.0
 """Seconds a workspace rests after its first 429 that names no time; doubled each time in a row."""
 LEAST_THROTTLE = 0.05
 """The same where the server does name one: it keeps `Retry-After: 0` from becoming a busy loop."""
-
-_PREFERRED = -1
-
-
-class RingSettings(TypedDict, total=False):
-    """The keyword arguments of `KeyRing`, for the constructors that take keys from elsewhere."""
-
-    rotation_interval: float
-    max_wait: float
-    cooldown: float
-    max_cooldown: float
-    dead_after: float
-    clock: Callable[[], float]
-
-
-class KeyState(StrEnum):
-    """Where a key stands."""
-
-    HEALTHY = "healthy"
-    """May be used."""
-    COOLING = "cooling"
-    """Failed or throttled; not used before its time."""
-    PROBING = "probing"
-    """Failed, and its time is over: the next call that takes it decides."""
-    DEAD = "dead"
-    """Failed for so long that it counts as revoked; probed again each `max_cooldown`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease(Unpicklable):
-    """Permission to use one key for one attempt.
-
-    Args:
-        secret: the key.
-        label: its name in logs and events, such as "key-1".
-        epoch: what the ring knew when it gave this lease, so that a late report does not count twice.
-    """
-
-    secret: SecretStr
-    label: str
-    epoch: tuple[int, int] = field(default=(0, 0), repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyStatus:
-    """What may be shown of a key.
-
-    Args:
-        label: its name, such as "key-1".
-        state: where it stands.
-        ready_in: seconds until it may be used; 0 when it may be now.
-        failures: authentication failures in a row.
-        current: whether it is the one in use.
-    """
-
-    label: str
-    state: KeyState
-    ready_in: float
-    failures: int
-    current: bool
-
-
-@dataclass(slots=True, kw_only=True)
-class _Workspace:
-    """The rate limit that keys of one workspace share."""
-
-    until: float = -inf
-    strikes: int = 0
-    epoch: int = 0
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Key:
-    secret: SecretStr
-    label: str
-    workspace: _Workspace
-    until: float = -inf
-    failures: int = 0
-    first_failure: float = inf
-    dead: bool = False
-    epoch: int = 0
-    probe_until: float = -inf
-
-    def ready_at(self) -> float:
-        return max(self.until, self.workspace.until)
 
 
 class KeyRing(Unpicklable):
@@ -128,6 +57,8 @@ class KeyRing(Unpicklable):
         cooldown: seconds a key rests after a first authentication failure; doubled with each further one.
         max_cooldown: longest rest in seconds, for a `Retry-After` too; a dead key is tried again this often.
         dead_after: seconds of nothing but authentication failures after which a key counts as dead.
+        overlap: seconds for which a key that its source no longer gives is kept, for when no other is ready.
+        shared: where processes keep what they learned about keys, such as `RedisRingState`.
         clock: seconds that never go back.
 
     Raises:
@@ -143,20 +74,28 @@ class KeyRing(Unpicklable):
         cooldown: float = 30.0,
         max_cooldown: float = 3600.0,
         dead_after: float = 600.0,
+        overlap: float = 300.0,
+        shared: SharedState | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_wait = max_wait
+        self.refresher: Refresher | None = None
         self._rotation_interval = rotation_interval
         self._cooldown = cooldown
         self._max_cooldown = max_cooldown
         self._dead_after = dead_after
+        self._overlap = overlap
         self._clock = clock
         self._lock = threading.Lock()
-        self._workspaces: dict[str, _Workspace] = {}
+        self._workspaces: dict[str, Workspace] = {}
         self._made = 0
         self._keys = [self._new_key(each) for each in as_keys(keys)]
         self._current = self._keys[0]
         self._rotated_at = clock()
+        self._shared = shared
+        _RINGS.add(self)
+        if shared is not None:
+            shared.attach(self)
 
     @classmethod
     def from_env(cls, **settings: Unpack[RingSettings]) -> Self:
@@ -171,12 +110,30 @@ class KeyRing(Unpicklable):
 
     @classmethod
     def from_source(cls, source: "KeySource", **settings: Unpack[RingSettings]) -> Self:
-        """A ring of the keys that a source gives.
+        """A ring of the keys that a source gives, asked again in the background and when all keys fail.
 
         Raises:
             MissingKeyError: when it gives none.
+            GuardUnavailable: when it cannot be asked.
         """
-        return cls(source.fetch(), **settings)
+        from guard_integrations.core.rotation.refresh import Refresher  # noqa: PLC0415 - the ring does no I/O
+
+        ring = cls(source.fetch(), **settings)
+        ring.refresher = Refresher(source, ring, clock=ring._clock)
+        return ring
+
+    @classmethod
+    def of(cls, keys: "KeyRing | str | SecretStr | Iterable[str | SecretStr | ApiKey] | None") -> "KeyRing":
+        """The ring that an adapter's `keys=` means: itself, one key, several, or (None) the environment's.
+
+        Raises:
+            MissingKeyError: as the constructor and `from_env` do.
+        """
+        if isinstance(keys, KeyRing):
+            return keys
+        if keys is None:
+            return cls.from_env()
+        return cls([keys] if isinstance(keys, str | SecretStr) else keys)
 
     def auth(self) -> "KeyRingAuth":
         """The auth for `httpx` and `httpx2` clients, sync and async: `httpx.Client(auth=ring.auth())`."""
@@ -221,7 +178,11 @@ class KeyRing(Unpicklable):
             rotated = False
             if best.failures:
                 best.probe_until = now + self._cooldown
-            elif rank != _PREFERRED and (due or self._current.ready_at() > now or self._current.failures):
+            elif (
+                rank != PREFERRED
+                and best.retires_at == inf
+                and (due or self._current.ready_at() > now or self._current.failures)
+            ):
                 rotated = best is not self._current
                 self._current = best
                 self._rotated_at = now if due else self._rotated_at
@@ -243,7 +204,7 @@ class KeyRing(Unpicklable):
                 key.workspace.strikes = 0
             healed = key.failures > 0 and lease.epoch[0] == key.epoch
             if healed:
-                key.failures, key.first_failure, key.dead, key.probe_until = 0, inf, False, -inf
+                key.heal()
         if healed:
             _tell(EventKind.KEY_HEALED, lease.label)
 
@@ -257,16 +218,16 @@ class KeyRing(Unpicklable):
             if key is None or lease.epoch[0] != key.epoch:
                 return
             now = self._clock()
-            key.epoch += 1
-            key.failures += 1
-            key.first_failure = min(key.first_failure, now)
-            key.probe_until = -inf
-            died = key.failures >= DEATH_FAILURES and now - key.first_failure >= self._dead_after
-            newly_dead = died and not key.dead
+            key.fail(now)
+            died = not key.dead and key.failures >= DEATH_FAILURES and now - key.first_failure >= self._dead_after
             key.dead = key.dead or died
-            rest = self._max_cooldown if key.dead else _doubled(self._cooldown, key.failures, self._max_cooldown)
-            key.until = max(key.until, now + rest)
-        _tell(EventKind.KEY_DIED if newly_dead else EventKind.KEY_COOLED, lease.label, duration=rest)
+            seconds = self._max_cooldown if key.dead else doubled(self._cooldown, key.failures, self._max_cooldown)
+            key.until = max(key.until, now + seconds)
+            if key.retires_at < inf:
+                key.retires_at = now
+            rest = key.rest(now)
+        self._share(rest)
+        _tell(EventKind.KEY_DIED if died else EventKind.KEY_COOLED, lease.label, duration=seconds)
 
     def report_rate_limit(self, lease: Lease, retry_after: float | None = None) -> None:
         """The key's workspace is throttled: all its keys rest.
@@ -285,13 +246,16 @@ class KeyRing(Unpicklable):
             if fresh:
                 workspace.epoch += 1
                 workspace.strikes += 1
+            elif retry_after is None:
+                return
             base = THROTTLE if retry_after is None else LEAST_THROTTLE
-            rest = max(_doubled(base, workspace.strikes, self._max_cooldown), retry_after or 0.0)
-            rest = min(rest, self._max_cooldown)
-            if fresh or retry_after is not None:
-                workspace.until = max(workspace.until, now + rest)
+            seconds = max(doubled(base, workspace.strikes, self._max_cooldown), retry_after or 0.0)
+            seconds = min(seconds, self._max_cooldown)
+            workspace.until = max(workspace.until, now + seconds)
+            rest = workspace.rest(now)
+        self._share(rest)
         if fresh:
-            _tell(EventKind.KEY_COOLED, lease.label, duration=rest)
+            _tell(EventKind.KEY_COOLED, lease.label, duration=seconds)
 
     def rotate(self) -> None:
         """Makes the next usable key current, now; where there is none, nothing changes."""
@@ -311,6 +275,38 @@ class KeyRing(Unpicklable):
             if key is not None and lease.epoch[0] == key.epoch:
                 key.probe_until = -inf
 
+    def replace(self, keys: Iterable[str | SecretStr | ApiKey]) -> bool:
+        """The keys are these now; says whether that changed anything.
+
+        Keys that stay keep their label and all that is known of them. Keys that go are retired: for `overlap` seconds
+        they serve where no other is ready, so that a rotation at the provider loses no request.
+
+        Raises:
+            MissingKeyError: as the constructor does; the ring stays as it was.
+        """
+        wanted = as_keys(keys)
+        with self._lock:
+            now = self._clock()
+            here = {key.fingerprint: key for key in self._keys}
+            kept = []
+            for each in wanted:
+                known_by = fingerprint(each)
+                kept.append(here.pop(known_by) if known_by in here else self._new_key(each))
+            leaving = [key for key in here.values() if key.retires_at > now]
+            changed = any(key not in self._keys or key.retires_at < inf for key in kept)
+            changed = changed or any(key.retires_at == inf for key in leaving)
+            for key in kept:
+                key.retires_at = inf
+            for key in leaving:
+                key.retires_at = min(key.retires_at, now + self._overlap)
+            self._keys = kept + leaving
+            self._workspaces = {key.workspace.fingerprint: key.workspace for key in self._keys}
+            if self._current not in kept:
+                self._current = kept[0]
+        if changed and observed():
+            emit(GuardEvent(kind=EventKind.KEYS_REFRESHED))
+        return changed
+
     def status(self) -> tuple[KeyStatus, ...]:
         """Where each key stands, without any key."""
         with self._lock:
@@ -318,13 +314,43 @@ class KeyRing(Unpicklable):
             return tuple(
                 KeyStatus(
                     label=key.label,
-                    state=_state(key, now),
+                    state=key.state(now),
                     ready_in=max(0.0, key.ready_at() - now),
                     failures=key.failures,
                     current=key is self._current,
+                    retired=key.retires_at < inf,
                 )
                 for key in self._keys
+                if key.retires_at > now
             )
+
+    def rests(self) -> tuple[Rest, ...]:
+        """What a shared state may know: by fingerprint, how long each key and each workspace rests."""
+        with self._lock:
+            now = self._clock()
+            return (
+                *(key.rest(now) for key in self._keys),
+                *(workspace.rest(now) for workspace in self._workspaces.values()),
+            )
+
+    def learn(self, rests: tuple[Rest, ...]) -> None:
+        """Takes over what other processes learned. A cooldown is never shortened by it."""
+        told = {rest.subject: rest for rest in rests if rest.seconds > 0}
+        with self._lock:
+            now = self._clock()
+            for key in self._keys:
+                rest = told.get(key.fingerprint)
+                if rest is not None and now + rest.seconds > key.until:
+                    key.until = now + min(rest.seconds, self._max_cooldown)
+                    if rest.times > key.failures or rest.dead > key.dead:
+                        key.fail(now)
+                        key.failures, key.dead = max(key.failures, rest.times), key.dead or rest.dead
+                rest = told.get(key.workspace.fingerprint)
+                if rest is not None and now + rest.seconds > key.workspace.until:
+                    key.workspace.until = now + min(rest.seconds, self._max_cooldown)
+                    if rest.times > key.workspace.strikes:
+                        key.workspace.strikes = rest.times
+                        key.workspace.epoch += 1
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -332,57 +358,55 @@ class KeyRing(Unpicklable):
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(key.label for key in self._keys)})"
 
-    def _new_key(self, key: ApiKey) -> _Key:
+    def _new_key(self, key: ApiKey) -> Key:
         self._made += 1
-        workspace = self._workspaces.setdefault(key.workspace, _Workspace()) if key.workspace else _Workspace()
-        return _Key(secret=key.secret, label=f"key-{self._made}", workspace=workspace)
+        known_by = workspace_fingerprint(key)
+        workspace = self._workspaces.setdefault(known_by, Workspace(fingerprint=known_by))
+        label = f"key-{self._made}"
+        return Key(secret=key.secret, label=label, fingerprint=fingerprint(key), workspace=workspace)
 
-    def _find(self, lease: Lease) -> _Key | None:
+    def _find(self, lease: Lease) -> Key | None:
         return next((key for key in self._keys if key.label == lease.label), None)
 
     def _search(
         self, now: float, *, due: bool, tried: AbstractSet[str], refused: AbstractSet[str], prefer: str | None
-    ) -> tuple[_Key | None, float, float]:
+    ) -> tuple[Key | None, float, float]:
         """The best ready key and its rank, from the current one on (past it when a rotation is due), or when one is."""
         best, best_rank, soonest = None, inf, inf
         first = self._keys.index(self._current) + due
         for offset in range(len(self._keys)):
             key = self._keys[(first + offset) % len(self._keys)]
-            if key.label in refused:
+            if key.label in refused or key.retires_at <= now:
                 continue
             if (ready_at := key.ready_at()) > now:
                 soonest = soonest if key.dead else min(soonest, ready_at)
                 continue
-            rank = self._rank(key, now, due=due, tried=tried, prefer=prefer)
+            rank = key.rank(now, due=due, tried=tried, prefer=prefer)
             if rank < best_rank:
                 best, best_rank = key, rank
             if rank <= 0:
                 break
         return best, best_rank, soonest
 
-    def _rank(self, key: _Key, now: float, *, due: bool, tried: AbstractSet[str], prefer: str | None) -> int:
-        """How far a ready key is from being the right one; 0 ends the search."""
-        if key.label == prefer:
-            return _PREFERRED
-        used = 4 if key.label in tried else 0
-        preferred = 1 if prefer else 0
-        if not key.failures:
-            return used + preferred
-        # A key that failed before is tried by one call when a rotation comes to it, and else only in need.
-        if key.probe_until > now:
-            return used + 3
-        return used + preferred if due else used + 2
+    def _share(self, rest: Rest) -> None:
+        if self._shared is not None:
+            self._shared.tell(rest)
+
+    def _after_fork(self) -> None:
+        # A thread that held the lock is not there in the child, and would hold it for good.
+        self._lock = threading.Lock()
 
 
-def _state(key: _Key, now: float) -> KeyState:
-    if key.ready_at() > now:
-        return KeyState.DEAD if key.dead else KeyState.COOLING
-    return KeyState.PROBING if key.failures else KeyState.HEALTHY
+_RINGS: WeakSet[KeyRing] = WeakSet()
 
 
-def _doubled(base: float, times: int, most: float) -> float:
-    """`base`, doubled for each time after the first, at most `most`."""
-    return min(most, base * 2.0 ** min(times - 1, 64))
+def _after_fork() -> None:
+    for ring in list(_RINGS):
+        ring._after_fork()  # noqa: SLF001 - the ring's own module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _tell(kind: EventKind, label: str, *, duration: float | None = None) -> None:
