@@ -11,11 +11,11 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python")'
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --clear --python "$(PYTHON)" $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python --constraints constraints.txt -e '.[langchain,agents,llama-index,cli,testing]' --group dev; \
+	  uv pip install --quiet --python $(BIN)/python --constraints constraints.txt -e '.[langchain,agents,llama-index,cli,dotenv,testing]' --group dev; \
 	else \
 	  $(PYTHON) -m venv --clear $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/python -m pip install --quiet --constraint constraints.txt -e '.[langchain,agents,llama-index,cli,testing]' --group dev; \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt -e '.[langchain,agents,llama-index,cli,dotenv,testing]' --group dev; \
 	fi
 	@touch $@
 
