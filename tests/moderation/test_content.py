@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard_integrations.core.moderation.content import Turn, read_turn, within
+from guard_integrations.core.moderation.content import Turn, last_turn, read_turn, within
 from guard_integrations.core.moderation.split import size
 
 WORD = "needle"
@@ -83,9 +83,9 @@ TURNS = st.lists(
 
 
 @given(TURNS)
-def test_the_last_turn_is_judged_whole_within_the_limit(turns):
+def test_a_turn_is_judged_whole_within_the_limit(turns):
     limit = 4096
-    sent = within(turns, limit)
+    sent = within(turns[:-1], turns[-1], limit)
     if not turns[-1].text.strip():
         assert sent == ()
         return
@@ -97,3 +97,29 @@ def test_the_last_turn_is_judged_whole_within_the_limit(turns):
         assert messages[:-1] == before[len(before) - len(messages) + 1 :]
         covered.update(range(start, end))
     assert covered == set(range(len(turns[-1].text)))
+
+
+def parts(*said):
+    before, turn = last_turn([Turn(role=role, text=text) for role, text in said])
+    return [message.text for message in before], [message.text for message in turn]
+
+
+def test_the_last_turn_is_everything_since_the_assistant_spoke():
+    asked = [("system", "s"), ("user", "q")]
+    assert parts(*asked) == (["s"], ["q"])
+    assert parts(*asked, ("assistant", "a")) == (["s", "q"], ["a"])
+    assert parts(*asked, ("assistant", "a"), ("user", "more")) == (["s", "q", "a"], ["more"])
+    called = [*asked, ("assistant", "call")]
+    assert parts(*called, ("tool", "1"), ("tool", "2")) == (["s", "q", "call"], ["1\n2"])
+    assert parts(*called, ("tool", "1"), ("user", "and?")) == (["s", "q", "call"], ["1", "and?"])
+    assert parts(("system", "s")) == ([], ["s"])
+
+
+@given(TURNS)
+def test_no_turn_hides_behind_another(turns):
+    before, turn = last_turn(turns)
+    last_answer = max((i for i, each in enumerate(turns) if each.role == "assistant"), default=-1)
+    if turns[-1].role != "assistant":
+        assert [each.text for each in before] == [each.text for each in turns[: last_answer + 1]]
+    said = "\n".join(each.text for each in turn)
+    assert all(each.text in said for each in turns[len(before) :])

@@ -1,20 +1,18 @@
 """`Moderator`: asks Mistral's classifier about texts and conversations, and fails closed."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias, TypeGuard, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Literal, Self, TypeGuard, TypeVar, cast, overload
 
 from pydantic import SecretStr
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
 from guard_integrations.core.findings import Action, Category, Finding, Severity
-from guard_integrations.core.moderation.cache import MemoryCache, hash_key_bytes, keyed_hash
-from guard_integrations.core.moderation.content import read_turn, within
+from guard_integrations.core.moderation.cache import MemoryCache, hash_key_bytes
 from guard_integrations.core.moderation.decision import (
     UNCHECKED_RULE,
     Answer,
@@ -26,7 +24,7 @@ from guard_integrations.core.moderation.decision import (
 from guard_integrations.core.moderation.loop import LoopClosedError, LoopThread
 from guard_integrations.core.moderation.models import DEFAULT_MODEL, api_base_url, piece_limit, warn_of_alias
 from guard_integrations.core.moderation.pending import asettle, closed, settle
-from guard_integrations.core.moderation.split import group, scrub, split
+from guard_integrations.core.moderation.plan import Case, Message, Planner, Unit
 from guard_integrations.core.moderation.wire import Question, Wire, WireSettings
 from guard_integrations.core.rotation.keys import Unpicklable
 from guard_integrations.core.rotation.ring import KeyRing
@@ -39,36 +37,10 @@ __all__ = ["DEFAULT_MODEL", "Message", "Moderator"]
 
 LOGGER = logging.getLogger("guard_integrations.moderation")
 
-Message: TypeAlias = Mapping[str, object]
-"""`{"role": ..., "content": text or blocks}`, in any spelling that LangChain, LlamaIndex or Mistral use."""
-
 _T = TypeVar("_T")
 
-_TEXTS = "moderations"
-_CHATS = "chat/moderations"
-
-_BATCH_INPUTS = 32
 
 SKIPPED_RULE = "moderation-skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """One thing the classifier is asked about."""
-
-    path: str
-    payload: object
-    key: bytes
-    weight: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One thing the caller asked about: units with the span of the caller's text that each judges."""
-
-    units: tuple[tuple[_Unit, int, int], ...] = ()
-    unchecked: tuple[str, ...] = ()
-    length: int = 0
 
 
 @dataclass(slots=True)
@@ -149,9 +121,9 @@ class Moderator(Unpicklable):
         self.on_error = on_error
         self.base_url = api_base_url(base_url)
         self._unchecked = Action(unchecked)
-        self._limit = piece_limit(model)
-        self._hash_key = hash_key_bytes(hash_key)
-        self._scope = f"{self.base_url}\n{model}".encode()
+        self._planner = Planner(
+            limit=piece_limit(model), hash_key=hash_key_bytes(hash_key), scope=f"{self.base_url} {model}"
+        )
         self._cache = MemoryCache(size=cache_size, ttl=cache_ttl, clock=clock)
         self._clock = clock
         settings = WireSettings(
@@ -179,7 +151,7 @@ class Moderator(Unpicklable):
         """
         if isinstance(texts, str):
             return settle(self.submit(texts))
-        return settle(self._submit([self._text_case(text) for text in texts], list))
+        return settle(self._submit([self._planner.text(text) for text in texts], list))
 
     @overload
     async def amoderate(self, texts: str) -> ModerationResult: ...
@@ -189,7 +161,7 @@ class Moderator(Unpicklable):
         """`moderate`, awaited."""
         if isinstance(texts, str):
             return await asettle(self.submit(texts))
-        return await asettle(self._submit([self._text_case(text) for text in texts], list))
+        return await asettle(self._submit([self._planner.text(text) for text in texts], list))
 
     @overload
     def moderate_chat(self, messages: Sequence[Message]) -> ModerationResult: ...
@@ -209,7 +181,7 @@ class Moderator(Unpicklable):
         """
         if _is_conversation(messages):
             return settle(self.submit_chat(messages))
-        return settle(self._submit([self._chat_case(each) for each in _conversations(messages)], list))
+        return settle(self._submit([self._planner.chat(each) for each in _conversations(messages)], list))
 
     @overload
     async def amoderate_chat(self, messages: Sequence[Message]) -> ModerationResult: ...
@@ -221,15 +193,15 @@ class Moderator(Unpicklable):
         """`moderate_chat`, awaited."""
         if _is_conversation(messages):
             return await asettle(self.submit_chat(messages))
-        return await asettle(self._submit([self._chat_case(each) for each in _conversations(messages)], list))
+        return await asettle(self._submit([self._planner.chat(each) for each in _conversations(messages)], list))
 
     def submit(self, text: str) -> "Future[ModerationResult]":
         """Starts `moderate(text)` and returns at once; cancelling what comes back cancels the request."""
-        return self._submit([self._text_case(text)], _only)
+        return self._submit([self._planner.text(text)], _only)
 
     def submit_chat(self, messages: Sequence[Message]) -> "Future[ModerationResult]":
         """Starts `moderate_chat(messages)` and returns at once; cancelling what comes back cancels the request."""
-        return self._submit([self._chat_case(messages)], _only)
+        return self._submit([self._planner.chat(messages)], _only)
 
     def close(self) -> None:
         """Cancels what runs and closes the connections. A closed moderator lets nothing through."""
@@ -254,32 +226,7 @@ class Moderator(Unpicklable):
     def __repr__(self) -> str:
         return f"Moderator(model={self.model!r}, preset={self.rules.preset!r}, on_error={self.on_error!r})"
 
-    def _text_case(self, text: str) -> _Case:
-        text = scrub(text)
-        if not text.strip():
-            return _Case()
-        pieces = [(text[start:end], start, end) for start, end in split(text, self._limit)]
-        return _Case(
-            units=tuple((self._unit(_TEXTS, piece, piece.encode()), start, end) for piece, start, end in pieces),
-            length=len(text),
-        )
-
-    def _chat_case(self, messages: Sequence[Message]) -> _Case:
-        turns = [read_turn(message) for message in messages]
-        if not turns:
-            raise PolicyError("an empty conversation has no last turn to judge")
-        sent = within(turns, self._limit)
-        return _Case(
-            units=tuple((self._unit(_CHATS, turn, _canonical(turn)), start, end) for turn, start, end in sent),
-            unchecked=turns[-1].unchecked,
-            length=len(turns[-1].text),
-        )
-
-    def _unit(self, path: str, payload: object, content: bytes) -> _Unit:
-        key = keyed_hash(self._hash_key, self._scope, path.encode(), content)
-        return _Unit(path=path, payload=payload, key=key, weight=len(content))
-
-    def _submit(self, cases: list[_Case], shape: Callable[[list[ModerationResult]], _T]) -> "Future[_T]":
+    def _submit(self, cases: list[Case], shape: Callable[[list[ModerationResult]], _T]) -> "Future[_T]":
         units = {unit.key: unit for case in cases for unit, _, _ in case.units}
         known = self._cache.get(units)
         missing = [unit for key, unit in units.items() if key not in known]
@@ -304,12 +251,8 @@ class Moderator(Unpicklable):
             done.set_exception(failure)
         return done
 
-    async def _ask(self, wire: Wire, units: list[_Unit]) -> _Outcomes:
-        batches: list[list[_Unit]] = []
-        for path in (_TEXTS, _CHATS):
-            same = [unit for unit in units if unit.path == path]
-            runs = group([unit.weight for unit in same], limit=self._limit, most=_BATCH_INPUTS)
-            batches += [[same[index] for index in run] for run in runs]
+    async def _ask(self, wire: Wire, units: list[Unit]) -> _Outcomes:
+        batches = self._planner.batches(units)
         answered = await asyncio.gather(*(_one(wire, batch) for batch in batches))
         outcomes = _Outcomes()
         for batch, reply in zip(batches, answered, strict=True):
@@ -322,7 +265,7 @@ class Moderator(Unpicklable):
 
     def _conclude(
         self,
-        cases: list[_Case],
+        cases: list[Case],
         outcomes: _Outcomes,
         began: float,
         shape: Callable[[list[ModerationResult]], _T],
@@ -348,7 +291,7 @@ class Moderator(Unpicklable):
             raise failure.with_traceback(None)
         return shape(results)
 
-    def _media(self, case: _Case) -> ModerationResult:
+    def _media(self, case: Case) -> ModerationResult:
         found = tuple(
             Finding(
                 rule=f"{UNCHECKED_RULE}-{kind}",
@@ -382,7 +325,7 @@ class Moderator(Unpicklable):
             emit(GuardEvent(kind=EventKind.MODERATED, categories=tuple(flags), action=action, duration=took))
 
 
-async def _one(wire: Wire, batch: list[_Unit]) -> tuple[Answer, ...] | GuardError:
+async def _one(wire: Wire, batch: list[Unit]) -> tuple[Answer, ...] | GuardError:
     try:
         return await wire.ask(Question(path=batch[0].path, inputs=tuple(unit.payload for unit in batch)))
     except GuardError as error:
@@ -415,7 +358,3 @@ def _is_conversation(messages: Sequence[Message] | Sequence[Sequence[Message]]) 
 
 def _conversations(messages: Sequence[Message] | Sequence[Sequence[Message]]) -> Sequence[Sequence[Message]]:
     return cast("Sequence[Sequence[Message]]", messages)
-
-
-def _canonical(payload: object) -> bytes:
-    return json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from guard_integrations.core.moderation.split import scrub, size, split
 
-__all__ = ["Turn", "read_turn", "within"]
+__all__ = ["Turn", "last_turn", "read_turn", "within"]
 
 _ROLES = {
     "human": "user",
@@ -63,25 +63,54 @@ def read_turn(message: Mapping[str, object]) -> Turn:
     )
 
 
-def within(turns: Sequence[Turn], limit: int) -> tuple[tuple[list[dict[str, str]], int, int], ...]:
-    """The conversations to send, so that the last turn is judged whole and none is longer than `limit` bytes.
+def last_turn(messages: Sequence[Turn]) -> tuple[list[Turn], list[Turn]]:
+    """What is to be judged of a conversation, after what goes before it.
 
-    Each comes with the span of the last turn's text that it ends with. A last turn that leaves no room is split;
-    what room there is goes to the turns before it, latest first. Nothing comes back when there is no text to judge.
+    A turn is everything since the assistant last spoke, or what the assistant says: tools called in parallel answer
+    in several messages, and all of them are judged. Neighbours of one role count as one message. The system's own
+    messages are judged only when there is nothing else.
     """
-    last = turns[-1]
-    if not last.text.strip():
+    speaks = messages[-1].role == "assistant"
+    start = len(messages)
+    while start and (messages[start - 1].role == "assistant") is speaks:
+        start -= 1
+    said = [message for message in messages[start:] if message.role != "system"] or list(messages[start:])
+    own = [message for message in messages[start:] if message not in said]
+    turn: list[Turn] = []
+    for message in said:
+        if turn and turn[-1].role == message.role:
+            turn[-1] = _merged(turn[-1], message)
+        else:
+            turn.append(message)
+    return [*messages[:start], *own], turn
+
+
+def within(before: Sequence[Turn], turn: Turn, limit: int) -> tuple[tuple[list[dict[str, str]], int, int], ...]:
+    """The conversations to send, so that a turn is judged whole and none is longer than `limit` bytes.
+
+    Each comes with the span of the turn's text that it ends with. A turn that leaves no room is split; what room
+    there is goes to what was said before it, latest first. Nothing comes back when there is no text to judge.
+    """
+    if not turn.text.strip():
         return ()
-    before = [turn for turn in turns[:-1] if turn.text.strip()]
-    spans = split(last.text, limit // 2 if before else limit - _ROLE_COST)
-    room = limit - max(size(last.text[start:end]) for start, end in spans) - _ROLE_COST
+    said = [message for message in before if message.text.strip()]
+    spans = split(turn.text, limit // 2 if said else limit - _ROLE_COST)
+    room = limit - max(size(turn.text[start:end]) for start, end in spans) - _ROLE_COST
     context: list[dict[str, str]] = []
-    for turn in reversed(before):
-        room -= size(turn.text) + _ROLE_COST
+    for message in reversed(said):
+        room -= size(message.text) + _ROLE_COST
         if room < 0:
             break
-        context.insert(0, turn.wire())
-    return tuple(([*context, {"role": last.role, "content": last.text[start:end]}], start, end) for start, end in spans)
+        context.insert(0, message.wire())
+    return tuple(([*context, {"role": turn.role, "content": turn.text[start:end]}], start, end) for start, end in spans)
+
+
+def _merged(first: Turn, second: Turn) -> Turn:
+    return Turn(
+        role=first.role,
+        text=f"{first.text}\n{second.text}" if first.text and second.text else first.text or second.text,
+        unchecked=tuple(dict.fromkeys((*first.unchecked, *second.unchecked))),
+    )
 
 
 def _collect(content: object, texts: list[str], unchecked: dict[str, None]) -> None:
