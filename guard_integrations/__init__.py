@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.records import RequestRecord
+from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.wrapping import build_safe_messages
 from guard_integrations.errors import (
     GuardBlocked,
     GuardError,
@@ -55,6 +58,7 @@ __all__ = [
     "GuardError",
     "GuardPolicy",
     "GuardUnavailable",
+    "InputSanitizer",
     "KeyRing",
     "KeysExhausted",
     "Lease",
@@ -62,12 +66,14 @@ __all__ = [
     "MistralGuardrail",
     "ModerationResult",
     "Moderator",
+    "OutputSanitizer",
     "PolicyError",
     "RequestRecord",
     "Sanitized",
     "ScanResult",
     "Severity",
     "Strategy",
+    "build_safe_messages",
 ]
 
 

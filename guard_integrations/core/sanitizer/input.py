@@ -1,0 +1,130 @@
+"""Looks at what comes in for the model: the user's turn, retrieved documents, tools' results."""
+
+from dataclasses import replace
+from operator import attrgetter
+from typing import Final
+
+from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity, Stage
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.sanitizer.output import detector_of
+from guard_integrations.core.sanitizer.stream import Pass, blocked
+from guard_integrations.core.scanner.detector import Detector
+from guard_integrations.core.scanner.rule import rules_of
+from guard_integrations.errors import GuardUnavailable, PolicyError
+
+__all__ = ["InputSanitizer"]
+
+_LEFT_ALONE: Final = frozenset({Category.PII, Category.SECRET})
+"""A user may tell the model what is theirs: these rules run on what comes out."""
+_MOST_ROUNDS: Final = 8
+
+
+class InputSanitizer:
+    """Finds and removes what tries to give the model orders. Immutable, and safe to share between threads.
+
+    Personal data and secrets are left alone here: they are the user's own, and the model may need them.
+    Sanitising twice equals sanitising once. Nothing is wrapped: see `build_safe_messages`.
+
+    Args:
+        policy: what to look for and what to do about it.
+
+    Raises:
+        PolicyError: the policy leaves nothing to look for, or one of its rule packs is not valid.
+    """
+
+    def __init__(self, policy: GuardPolicy | None = None) -> None:
+        self.policy = policy or GuardPolicy()
+        self._detectors: dict[Stage, tuple[Detector, ...]] = {}
+        self._at("input")
+
+    def _at(self, stage: Stage) -> tuple[Detector, ...]:
+        """The detectors of a stage, compiled when it is first met."""
+        if stage not in self._detectors:
+            rules = [rule for rule in rules_of(self.policy, stage) if rule.category not in _LEFT_ALONE]
+            if not rules:
+                raise PolicyError(f"the policy leaves no rule for {stage}: enable one, or leave the sanitizer out")
+            self._detectors[stage] = (detector_of(self.policy, rules),)
+        return self._detectors[stage]
+
+    def scan(self, text: str, stage: Stage = "input") -> ScanResult:
+        """Says what is in a text and changes nothing.
+
+        Args:
+            text: any text.
+            stage: where it stands: "input" for a user's turn, "document", or "tool".
+
+        Raises:
+            GuardUnavailable: the text could not be scanned.
+        """
+        _, findings = self._run(text, stage)
+        score = max((found.score for found in findings if found.category is Category.INJECTION), default=0.0)
+        return ScanResult(
+            findings=findings, injection_score=score, is_injection=score >= self.policy.injection_threshold
+        )
+
+    def sanitize(self, text: str, stage: Stage = "input") -> Sanitized:
+        """Makes a text fit for the model: what the policy filters is replaced, and what is too long is cut.
+
+        Args:
+            text: any text.
+            stage: where it stands: "input" for a user's turn, "document", or "tool".
+
+        Raises:
+            GuardBlocked: the policy refuses the text.
+            GuardUnavailable: the text could not be scanned.
+        """
+        clean, findings = self._run(text, stage)
+        if any(finding.action is Action.BLOCK for finding in findings):
+            raise blocked(stage, findings)
+        return Sanitized(text=clean, findings=findings)
+
+    def _run(self, text: str, stage: Stage) -> tuple[str, tuple[Finding, ...]]:
+        limit = self.policy.max_input_chars
+        on_overflow = self.policy.action(Category.OVERFLOW)
+        length, cut = len(text), None
+        if self.policy.profile != "basic" and length > limit and on_overflow is not Action.FLAG:
+            # `basic` is defined to filter first; here the limit protects the guard as well.
+            text, cut = text[:limit], limit
+        elif length > limit:
+            cut = limit if on_overflow is Action.FLAG else None
+        passes: list[Pass] = []
+        findings: list[Finding] = []
+        # A label ends a word that went on before, and so does the cut: until neither makes a new finding.
+        for _ in range(_MOST_ROUNDS):
+            one = Pass(self._at(stage))
+            clean = one.feed(text, final=True)
+            findings += (placed for found in one.findings if (placed := _placed(found, passes)) not in findings)
+            if len(clean) > limit and on_overflow is not Action.FLAG:
+                here = _placed(_overflow(limit, limit, on_overflow), [*passes, one]).start
+                cut = here if cut is None else min(cut, here)
+                clean = clean[:limit]
+            passes.append(one)
+            if clean == text:
+                break
+            text = clean
+        else:
+            raise GuardUnavailable(
+                "input", "the text changes each time it is filtered: look at the labels of your rules"
+            )
+        if cut is not None:
+            findings.append(_overflow(cut, length, on_overflow))
+        return text, tuple(sorted(findings, key=attrgetter("start", "end", "rule")))
+
+
+def _placed(finding: Finding, passes: list[Pass]) -> Finding:
+    """A finding in the caller's text that was made after some passes."""
+    start, end = finding.start, finding.end
+    for earlier in reversed(passes):
+        start, end = earlier.origin(start, end)
+    return replace(finding, start=start, end=end)
+
+
+def _overflow(start: int, end: int, action: Action) -> Finding:
+    return Finding(
+        rule="input-too-long",
+        category=Category.OVERFLOW,
+        severity=Severity.LOW,
+        start=start,
+        end=end,
+        action=action,
+    )

@@ -1,0 +1,186 @@
+"""A text on its way through detectors: what each has decided is written out, the rest is kept raw."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from operator import attrgetter
+
+from guard_integrations.core.findings import Action, Finding, Stage
+from guard_integrations.core.scanner.detector import Detector, Edit
+from guard_integrations.errors import GuardBlocked
+
+__all__ = ["OutputStream", "Pass", "blocked"]
+
+
+class Pass:
+    """One pass over a text that may still grow: the edits of all detectors, merged.
+
+    Where spans overlap they are one, and the label is that of the leftmost; of two that begin together, that of the
+    detector named first.
+
+    Args:
+        detectors: what looks at the text.
+    """
+
+    __slots__ = ("_base", "_breaks", "_done", "_pending", "_raw", "_sessions", "_written", "findings")
+
+    def __init__(self, detectors: Iterable[Detector]) -> None:
+        self.findings: list[Finding] = []
+        """What was found, in characters of the text that this pass was fed."""
+        self._sessions = [detector.start() for detector in detectors]
+        self._raw = ""
+        """What came in and is not written yet; `_base` is the place of its first character in the whole text."""
+        self._base = 0
+        self._done = 0
+        """Before this place everything is written or replaced."""
+        self._pending: list[Edit] = []
+        self._written = 0
+        self._breaks: list[tuple[int, int]] = [(0, 0)]
+        """Where untouched text goes on after an edit: its place in what was written, and in what came in."""
+
+    def feed(self, text: str, *, final: bool = False) -> str:
+        """Takes the next piece of the text and gives back what is safe to show."""
+        self._raw += text
+        decided = self._base + len(self._raw)
+        for session in self._sessions:
+            step = session.feed(text, final=final)
+            decided = min(decided, step.decided)
+            if step.edits:
+                self._pending += step.edits
+            if step.findings:
+                self.findings += step.findings
+        pieces: list[str] = []
+        if self._pending:
+            self._apply(decided, pieces)
+        if self._done < decided:
+            self._keep(decided, pieces)
+        # What has been swallowed may end after what has come: nothing is left of it then.
+        self._raw = self._raw[self._done - self._base :]
+        self._base = self._done
+        return "".join(pieces)
+
+    def _apply(self, decided: int, pieces: list[str]) -> None:
+        # The sort is stable: of edits that begin together, the first detector's stays first.
+        self._pending.sort(key=lambda edit: (edit.start, not edit.continues))
+        later: list[Edit] = []
+        for edit in self._pending:
+            if edit.start >= decided and edit.start > self._done:
+                later.append(edit)
+            elif edit.start < self._done or edit.continues:
+                self._done = max(self._done, edit.end)
+            else:
+                self._keep(edit.start, pieces)
+                pieces.append(edit.text)
+                self._written += len(edit.text)
+                self._done = edit.end
+        self._pending = later
+
+    def _keep(self, end: int, pieces: list[str]) -> None:
+        """Writes what stands between the last edit and `end` as it is."""
+        if end == self._done:
+            return
+        written, came = self._breaks[-1]
+        if self._done - self._written != came - written:
+            self._breaks.append((self._written, self._done))
+        pieces.append(self._raw[self._done - self._base : end - self._base])
+        self._written += end - self._done
+        self._done = end
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Where a stretch of what was written stood in what came in."""
+        return self._came(start, bisect_right(self._breaks, start, key=_first) - 1), self._came(
+            end, max(0, bisect_left(self._breaks, end, key=_first) - 1)
+        )
+
+    def _came(self, place: int, index: int) -> int:
+        written, came = self._breaks[index]
+        came += place - written
+        # Inside what was written in place of an edit there is no place to go back to but that edit.
+        return min(came, self._breaks[index + 1][1]) if index + 1 < len(self._breaks) else came
+
+
+def _first(pair: tuple[int, int]) -> int:
+    return pair[0]
+
+
+class OutputStream:
+    """An answer on its way to the reader. Not for use from several threads at once.
+
+    However the answer is cut into chunks, what `feed` and `finish` give back is, joined, what
+    `OutputSanitizer.sanitize` makes of the whole. Nothing that is to be hidden is ever given back, not even its first
+    character.
+
+    Args:
+        passes: the detectors of each pass; each pass reads what the one before it wrote.
+    """
+
+    def __init__(self, passes: Iterable[Sequence[Detector]]) -> None:
+        self._passes = [Pass(detectors) for detectors in passes]
+        self._refusal: GuardBlocked | None = None
+        self._finished = False
+
+    def feed(self, chunk: str) -> str:
+        """Takes the next piece of the answer.
+
+        Returns:
+            What may be shown now; often the chunk itself, and empty while something is undecided.
+
+        Raises:
+            GuardBlocked: a rule refuses the answer. What was given back before stands; nothing more follows.
+        """
+        return self._advance(chunk, final=False)
+
+    def finish(self) -> str:
+        """Says that the answer has ended.
+
+        Returns:
+            What was held back and may be shown.
+
+        Raises:
+            GuardBlocked: a rule refuses the answer.
+        """
+        return self._advance("", final=True)
+
+    def feed_last(self, chunk: str) -> str:
+        """`feed` and `finish` in one, for an answer whose last piece is known to be the last."""
+        return self._advance(chunk, final=True)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found so far, in the order of the beginnings; offsets in characters of the whole answer."""
+        found: list[Finding] = []
+        for index, one in enumerate(self._passes):
+            for finding in one.findings:
+                start, end = finding.start, finding.end
+                for earlier in reversed(self._passes[:index]):
+                    start, end = earlier.origin(start, end)
+                found.append(replace(finding, start=start, end=end) if index else finding)
+        return tuple(sorted(found, key=attrgetter("start", "end", "rule")))
+
+    def _advance(self, text: str, *, final: bool) -> str:
+        if self._refusal is not None:
+            raise self._refusal
+        if self._finished:
+            raise RuntimeError("the stream is finished: start another with OutputSanitizer.stream()")
+        self._finished = final
+        for one in self._passes:
+            known = len(one.findings)
+            text = one.feed(text, final=final)
+            if any(finding.action is Action.BLOCK for finding in one.findings[known:]):
+                self._refusal = blocked("output", one.findings)
+                raise self._refusal
+        return text
+
+
+def blocked(stage: Stage, findings: Iterable[Finding]) -> GuardBlocked:
+    """The refusal that the blocking ones among the findings call for."""
+    hits = [finding for finding in findings if finding.action is Action.BLOCK]
+    scores: dict[str, float] = {}
+    for hit in hits:
+        scores[hit.category.value] = max(hit.score, scores.get(hit.category.value, 0.0))
+    return GuardBlocked(
+        stage=stage,
+        rules=tuple(dict.fromkeys(hit.rule for hit in hits)),
+        categories=tuple(scores),
+        scores=scores,
+    )

@@ -1,0 +1,57 @@
+"""What everything that finds something in a text has in common, whether the text is all there or still growing.
+
+Batch and stream are one path: a batch is one `feed` with `final=True`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from guard_integrations.core.findings import Finding
+
+__all__ = ["Detector", "Edit", "Session", "Step"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Something else stands in a text's stead. Offsets are characters from the beginning of the whole text.
+
+    Args:
+        start: first character that goes.
+        end: one past the last character that goes.
+        text: what is written instead.
+        continues: this goes on with an edit reported before, whose end is where this begins: nothing is written.
+    """
+
+    start: int
+    end: int
+    text: str = ""
+    continues: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a session has come to know from one more piece of text.
+
+    Args:
+        edits: final: no text that follows changes them. An edit may reach past `decided`.
+        findings: whose whole extent is known now. One with the action `block` refuses the whole text.
+        decided: characters from the beginning of the text before which no further edit will start.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    decided: int
+
+
+class Session(Protocol):
+    """One text on its way through a detector."""
+
+    def feed(self, text: str, *, final: bool = False) -> Step:
+        """Takes the next piece of the text, the last one with `final`; then `decided` is the text's length."""
+
+
+class Detector(Protocol):
+    """Finds things. Holds no state of any text, and is safe to share between threads."""
+
+    def start(self) -> Session:
+        """A session for one text."""

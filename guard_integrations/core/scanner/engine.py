@@ -1,0 +1,338 @@
+"""Rules compiled to a linear-time engine: which of them a text holds, where, and what of it is still undecided.
+
+Offsets in here are bytes of UTF-8: the engine's own `str` interface would encode the text again on every call.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from guard_integrations.core.findings import Category
+from guard_integrations.core.scanner.pattern import Pattern
+from guard_integrations.core.scanner.rule import Rule, Run
+from guard_integrations.core.scanner.validators import VALIDATORS
+from guard_integrations.errors import GuardUnavailable
+
+problem = ""
+try:
+    import re2
+
+    _needed = (re2.Set, re2.Options)
+except ImportError:
+    problem = "google-re2 is missing, or has no wheel for this platform: pip install google-re2"
+except AttributeError:
+    problem = "the module re2 is another one, pyre2 perhaps: pip uninstall pyre2, then pip install --force-reinstall google-re2"
+if problem:
+    raise GuardUnavailable("engine", problem)
+
+__all__ = [
+    "CompiledRule",
+    "CompiledTail",
+    "RuleSet",
+    "Search",
+    "TailState",
+    "character_length",
+    "compile_pattern",
+    "previous_character",
+]
+
+_SET_MEMORY: Final = 64 << 20
+"""Bytes a set of rules may use for its states, which are made as texts need them."""
+_RULE_MEMORY: Final = 16 << 20
+_WINDOW: Final = 8192
+"""Bytes of a long text that are looked at together once a set has hit in it."""
+_LOOK_BACK: Final = 8
+"""Bytes before a window that a lead or an edge may need."""
+_WIDEST: Final = 4
+"""Bytes of the longest character."""
+
+
+class Match(Protocol):
+    """Where a pattern was found, in bytes."""
+
+    def start(self) -> int:
+        """Its first byte."""
+
+    def end(self) -> int:
+        """One past its last byte."""
+
+
+class Search(Protocol):
+    """A way to look for a pattern between two places of a text."""
+
+    def __call__(self, data: bytes, start: int, stop: int, /) -> Match | None:
+        """The leftmost, and of those the longest, match."""
+
+
+class Compiled(Protocol):
+    """A compiled pattern, as far as it is used here."""
+
+    @property
+    def search(self) -> Search:
+        """Looks anywhere between the two places."""
+
+    @property
+    def match(self) -> Search:
+        """Looks at the first of the two places only."""
+
+
+def character_length(first: int) -> int:
+    """Bytes of the UTF-8 character that begins with this byte."""
+    return 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4  # noqa: PLR2004 - UTF-8's own numbers
+
+
+def previous_character(data: bytes, at: int) -> int:
+    """Where the character before `at` begins; 0 at the beginning."""
+    at -= 1
+    while at > 0 and data[at] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8's continuation bytes
+        at -= 1
+    return max(at, 0)
+
+
+def _options(memory: int = _RULE_MEMORY) -> "re2.Options":
+    """The longest match counts; no captures; nothing on stderr."""
+    options = re2.Options()
+    options.longest_match = True
+    options.never_capture = True
+    options.log_errors = False
+    options.max_mem = memory
+    return options
+
+
+def compile_pattern(source: str, memory: int = _RULE_MEMORY) -> Compiled:
+    """Compiles a pattern in RE2's own syntax; of the matches at one place the longest counts."""
+    compiled: Compiled = re2.compile(source.encode(), _options(memory))
+    return compiled
+
+
+@dataclass(frozen=True, slots=True)
+class TailState:
+    """Where a tail stands: its phase, the characters that phase has taken, and the byte to go on from."""
+
+    phase: int
+    taken: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunPhase:
+    match: Search
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UntilPhase:
+    search: Search
+    live: Search | None
+
+
+class CompiledTail:
+    """The phases of a rule's tail."""
+
+    __slots__ = ("_phases",)
+
+    def __init__(self, rule: Rule) -> None:
+        self._phases: list[_RunPhase | _UntilPhase] = []
+        for phase in rule.tail:
+            if isinstance(phase, Run):
+                member = Pattern.parse(phase.run, ignore_case=rule.ignore_case).re2
+                self._phases.append(_RunPhase(match=compile_pattern(f"{member}*").match, most=phase.most))
+            else:
+                end = Pattern.parse(phase.until, ignore_case=rule.ignore_case)
+                live = compile_pattern(rf"{end.live}\z").search if end.live else None
+                self._phases.append(_UntilPhase(search=compile_pattern(end.re2).search, live=live))
+
+    def swallow(self, data: bytes, state: TailState, *, final: bool) -> tuple[int, TailState | None]:
+        """Goes on swallowing.
+
+        Returns:
+            Where the tail ends and None; or how far it has got and where to go on when there is more text.
+        """
+        number, taken, at = state.phase, state.taken, state.at
+        stop = len(data)
+        while number < len(self._phases):
+            phase = self._phases[number]
+            if isinstance(phase, _RunPhase):
+                end, more = self._run(phase, data, at, taken)
+                if end == stop and more and not final:
+                    count = 0 if phase.most is None else taken + _count(data[at:end])
+                    return end, TailState(number, count, end)
+                at = end
+            else:
+                found = phase.search(data, at, stop)
+                open_at = None if final or phase.live is None else phase.live(data, at, stop)
+                if found is None or (open_at is not None and open_at.start() <= found.start()):
+                    if final:
+                        return stop, None
+                    return stop, TailState(number, 0, stop if open_at is None else open_at.start())
+                at = found.end()
+            number, taken = number + 1, 0
+        return at, None
+
+    @staticmethod
+    def _run(phase: _RunPhase, data: bytes, at: int, taken: int) -> tuple[int, bool]:
+        """Where the run ends in what is there, and whether it could take more."""
+        found = phase.match(data, at, len(data))
+        end = at if found is None else found.end()
+        if phase.most is None:
+            return end, True
+        room = phase.most - taken
+        run = data[at:end].decode("utf-8", "surrogatepass")
+        if len(run) < room:
+            return end, True
+        return at + len(run[:room].encode("utf-8", "surrogatepass")), False
+
+
+def _count(data: bytes) -> int:
+    return len(data.decode("utf-8", "surrogatepass"))
+
+
+class CompiledRule:
+    """One rule, ready to be located.
+
+    Args:
+        rule: the rule.
+        order: its place among the rules of its set; the lower one's label wins where two begin together.
+    """
+
+    __slots__ = ("_at_start", "_lead", "_search", "order", "overlap", "rule", "tail", "validator")
+
+    def __init__(self, rule: Rule, order: int) -> None:
+        self.rule = rule
+        self.order = order
+        source = _head(rule)
+        self._lead = rule.lead is not None
+        self._at_start: Search | None = compile_pattern(source).match if self._lead else None
+        self._search: Search = compile_pattern(_lead(rule) + source).search
+        widest = rule.head.width[1]
+        self.overlap: int | None = None if rule.through or widest is None else (widest + 1) * _WIDEST
+        self.tail = CompiledTail(rule) if rule.tail else None
+        self.validator: Callable[[str], bool] | None = VALIDATORS[rule.validator] if rule.validator else None
+
+    def find(self, data: bytes, at: int, stop: int) -> tuple[int, int] | None:
+        """The next head that begins at `at` or later and ends by `stop`; 0 is the beginning of the text itself."""
+        if self._at_start is None:
+            found = self._search(data, at, stop)
+            return None if found is None else (found.start(), found.end())
+        if at == 0 and (found := self._at_start(data, 0, stop)) is not None:
+            return 0, found.end()
+        found = self._search(data, previous_character(data, at), stop)
+        return None if found is None else (found.start() + character_length(data[found.start()]), found.end())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Rules that are searched for in one pass."""
+
+    members: tuple[int, ...]
+    match: Callable[[bytes], list[int] | None]
+    overlap: int
+
+    def hits(self, data: bytes) -> Iterator[int]:
+        found = self.match(data)
+        # The last member matches every text. RE2 reports a set that has run out of memory as one without a match.
+        canary = len(self.members)
+        if found is None or canary not in found:
+            raise GuardUnavailable("engine", "a set of rules is out of memory; nothing was let through")
+        return (self.members[index] for index in found if index != canary)
+
+
+class RuleSet:
+    """Rules compiled once. Immutable, and safe to use from any number of threads.
+
+    Args:
+        rules: in the order of their precedence.
+    """
+
+    __slots__ = ("_groups", "_leads", "_lives", "compiled", "longest_head")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.compiled = tuple(CompiledRule(rule, order) for order, rule in enumerate(rules))
+        self.longest_head = max((one.rule.head.width[1] or 0 for one in self.compiled), default=0)
+        self._groups: list[_Group] = []
+        self._lives: list[Search] = []
+        self._leads: list[tuple[Search, Search]] = []
+        for members in _grouped(self.compiled):
+            self._groups.append(_group(members))
+            # One pattern a group: a single big one has too many states.
+            if found := [one.rule.head.live for one in members if not one.rule.lead and one.rule.head.live]:
+                self._lives.append(compile_pattern(rf"(?:{'|'.join(found)})\z", _SET_MEMORY).search)
+        by_lead: dict[str, list[str]] = {}
+        for one in self.compiled:
+            if one.rule.lead and one.rule.head.live:
+                by_lead.setdefault(_lead(one.rule), []).append(one.rule.head.live)
+        for lead, sources in by_lead.items():
+            live = f"(?:{'|'.join(sources)})"
+            self._leads.append(
+                (
+                    compile_pattern(rf"{live}\z", _SET_MEMORY).match,
+                    compile_pattern(rf"{lead}{live}\z", _SET_MEMORY).search,
+                )
+            )
+
+    def hold(self, data: bytes, at: int) -> int:
+        """The first byte from `at` on at which a head may have begun that more text could complete or lengthen."""
+        hold = stop = len(data)
+        for search in self._lives:
+            if (found := search(data, at, stop)) is not None:
+                hold = min(hold, found.start())
+        for at_start, search in self._leads:
+            if at == 0 and at_start(data, 0, stop) is not None:
+                return 0
+            if (found := search(data, previous_character(data, at), stop)) is not None:
+                hold = min(hold, found.start() + character_length(data[found.start()]))
+        return hold
+
+    def stretches(self, data: bytes) -> Iterator[tuple[CompiledRule, list[tuple[int, int]]]]:
+        """The rules whose heads are in the text, each with the stretches in which they may begin."""
+        stop = len(data)
+        for group in self._groups:
+            hits = [self.compiled[order] for order in group.hits(data)]
+            if not hits:
+                continue
+            if stop < 2 * _WINDOW:
+                yield from ((one, [(0, stop)]) for one in hits)
+                continue
+            yield from ((one, [(0, stop)]) for one in hits if one.overlap is None)
+            bounded = {one.order for one in hits if one.overlap is not None}
+            places: dict[int, list[tuple[int, int]]] = {}
+            for start in range(0, stop if bounded else 0, _WINDOW):
+                window = data[max(0, start - _LOOK_BACK) : start + _WINDOW + group.overlap]
+                for order in bounded.intersection(group.hits(window)):
+                    places.setdefault(order, []).append((start, min(stop, start + _WINDOW)))
+            yield from ((self.compiled[order], where) for order, where in places.items())
+
+
+def _head(rule: Rule) -> str:
+    if rule.through is None:
+        return rule.head.re2
+    through = Pattern.parse(rule.through, ignore_case=rule.ignore_case)
+    return rf"{rule.head.re2}[^\n]*{through.re2}"
+
+
+def _lead(rule: Rule) -> str:
+    return "" if rule.lead is None else Pattern.parse(rule.lead, ignore_case=rule.ignore_case).re2
+
+
+def _group(members: list[CompiledRule]) -> _Group:
+    compiled = re2.Set.SearchSet(_options(_SET_MEMORY))
+    for one in members:
+        lead = _lead(one.rule)
+        compiled.Add(((rf"(?:\A|{lead})" if lead else "") + _head(one.rule)).encode())
+    compiled.Add(b"")
+    compiled.Compile()
+    return _Group(
+        members=tuple(one.order for one in members),
+        match=compiled.Match,
+        overlap=max(one.overlap or 0 for one in members),
+    )
+
+
+def _grouped(compiled: Iterable[CompiledRule]) -> Iterable[list[CompiledRule]]:
+    """Digits and letters do not go into one set: the states of a big one explode on hostile text."""
+    groups: dict[Category, list[CompiledRule]] = {}
+    for one in compiled:
+        category = one.rule.category
+        alone = category in {Category.PII, Category.SECRET, Category.INJECTION}
+        groups.setdefault(category if alone else Category.MARKUP, []).append(one)
+    return groups.values()
