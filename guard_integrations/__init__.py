@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from guard_integrations.core.moderation.guardrail import MistralGuardrail
     from guard_integrations.core.rotation.keys import ApiKey
     from guard_integrations.core.rotation.ring import KeyRing
+    from guard_integrations.core.rotation.shared import RedisRingState
     from guard_integrations.core.rotation.sources import DotenvSource, EnvironmentSource, FileSource
     from guard_integrations.core.rotation.state import Lease
 
@@ -44,6 +45,7 @@ _LAZY: dict[str, str] = {
     "MistralGuardrail": "guard_integrations.core.moderation.guardrail",
     "ModerationResult": "guard_integrations.core.moderation.decision",
     "Moderator": "guard_integrations.core.moderation.client",
+    "RedisRingState": "guard_integrations.core.rotation.shared",
 }
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "Moderator",
     "OutputSanitizer",
     "PolicyError",
+    "RedisRingState",
     "RequestRecord",
     "Sanitized",
     "ScanResult",

@@ -251,9 +251,11 @@ class KeyRing(Unpicklable):
             base = THROTTLE if retry_after is None else LEAST_THROTTLE
             seconds = max(doubled(base, workspace.strikes, self._max_cooldown), retry_after or 0.0)
             seconds = min(seconds, self._max_cooldown)
+            longer = now + seconds > workspace.until
             workspace.until = max(workspace.until, now + seconds)
             rest = workspace.rest(now)
-        self._share(rest)
+        if longer:
+            self._share(rest)
         if fresh:
             _tell(EventKind.KEY_COOLED, lease.label, duration=seconds)
 
