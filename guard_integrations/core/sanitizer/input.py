@@ -88,12 +88,12 @@ class InputSanitizer:
         elif length > limit:
             cut = limit if on_overflow is Action.FLAG else None
         passes: list[Pass] = []
-        findings: list[Finding] = []
+        findings: set[Finding] = set()
         # A label ends a word that went on before, and so does the cut: until neither makes a new finding.
         for _ in range(_MOST_ROUNDS):
             one = Pass(self._at(stage))
             clean = one.feed(text, final=True)
-            findings += (placed for found in one.findings if (placed := _placed(found, passes)) not in findings)
+            findings.update(_placed(found, passes) for found in one.findings)
             if len(clean) > limit and on_overflow is not Action.FLAG:
                 here = _placed(_overflow(limit, limit, on_overflow), [*passes, one]).start
                 cut = here if cut is None else min(cut, here)
@@ -107,7 +107,7 @@ class InputSanitizer:
                 "input", "the text changes each time it is filtered: look at the labels of your rules"
             )
         if cut is not None:
-            findings.append(_overflow(cut, length, on_overflow))
+            findings.add(_overflow(cut, length, on_overflow))
         return text, tuple(sorted(findings, key=attrgetter("start", "end", "rule")))
 
 
