@@ -18,7 +18,16 @@ from uuid import UUID
 
 from guard_integrations.core.findings import Action
 
-__all__ = ["FinishReason", "Framework", "Operation", "RecordSink", "RequestRecord", "log_record", "model_name"]
+__all__ = [
+    "FinishReason",
+    "Framework",
+    "Operation",
+    "RecordSink",
+    "RequestRecord",
+    "class_name",
+    "log_record",
+    "model_name",
+]
 
 _LOGGER = logging.getLogger("guard_integrations")
 _RULE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -184,6 +193,12 @@ def log_record(record: RequestRecord) -> None:
 def model_name(said: object) -> str | None:
     """A model's name as a record may hold it; None for anything that is not one."""
     return said if _is(_MODEL, said) else None  # type: ignore[return-value] # _is has checked that it is a string
+
+
+def class_name(error: BaseException) -> str:
+    """An error's class as a record may hold it; "Exception" where somebody wrote free text into the name."""
+    name = type(error).__name__
+    return name if _CLASS_NAME.fullmatch(name) else "Exception"
 
 
 def _is(pattern: re.Pattern[str], value: object) -> bool:

@@ -1,0 +1,198 @@
+"""The way in: messages, prompts, dictionaries and documents with their untrusted texts made safe, each of its own stage."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from guard_integrations.core.findings import Finding, Sanitized, Stage
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.wrapping import wrap
+from guard_integrations.errors import GuardBlocked
+from guard_integrations.langchain._errors import without_traceback
+from guard_integrations.langchain._messages import Channel, Content, map_content, stage_of
+
+__all__ = ["BLOCKED_TEXT", "GuardedMessages", "InputGuard", "blocked_by"]
+
+BLOCKED_TEXT: Final = "[BLOCKED]"
+"""What stands in a conversation where a turn was refused."""
+
+_MARKER: Final = "guard_integrations_blocked"
+_RULE_ID: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
+_OPENING, _CLOSING = wrap("").partition("><")[0] + ">", "<" + wrap("").partition("><")[2]
+_STAGES: Final = frozenset({"input", "output", "document", "tool"})
+# A guarded model is handed instructions, context and question in one turn: it never cuts.
+_UNLIMITED: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardedMessages:
+    """A conversation made safe.
+
+    Args:
+        messages: the copies that may go on; what was refused reads `[BLOCKED]`.
+        findings: of all messages, in their order.
+        blocked: the refusal of the current turn, to be raised; None when nothing in it was refused.
+    """
+
+    messages: list[BaseMessage]
+    findings: tuple[Finding, ...] = ()
+    blocked: GuardBlocked | None = None
+
+
+class InputGuard:
+    """An input sanitizer that speaks messages.
+
+    Args:
+        policy: what to look for and what to do about it.
+        cut: whether the policy's input limit applies.
+        wrap: whether a user's text goes into `<user_query>…</user_query>`.
+    """
+
+    def __init__(self, policy: GuardPolicy, *, cut: bool = True, wrap: bool = False) -> None:
+        self._wrap = wrap
+        self._sanitizer = InputSanitizer(policy if cut else policy.model_copy(update={"max_input_chars": _UNLIMITED}))
+
+    def text(self, text: str, stage: Stage) -> Sanitized:
+        """A text made safe, and wrapped if it is a user's.
+
+        Raises:
+            GuardBlocked: when the policy refuses it.
+        """
+        if not self._wrap or stage != "input":
+            return self._sanitizer.sanitize(text, stage)
+        clean = self._sanitizer.sanitize(_unwrapped(text), stage)
+        return Sanitized(text=wrap(clean.text), findings=clean.findings)
+
+    def content(self, content: Content, stage: Stage) -> tuple[Content, tuple[Finding, ...]]:
+        """A message's content made safe; text that was split over several blocks is read as one.
+
+        Raises:
+            GuardBlocked: when the policy refuses it.
+        """
+        if isinstance(content, str):
+            clean = self.text(content, stage)
+            return clean.text, clean.findings
+        findings: list[Finding] = []
+        parts: list[str] = []
+
+        def visit(channel: Channel, text: str) -> str:
+            clean = self._sanitizer.sanitize(_unwrapped(text) if self._wrap else text, stage)
+            findings.extend(clean.findings)
+            if channel == "text":
+                parts.append(clean.text)
+            return clean.text
+
+        mapped = map_content(content, visit)
+        if len(parts) > 1:
+            whole = self._sanitizer.sanitize("".join(parts), stage)
+            if whole.text != "".join(parts):
+                findings.extend(whole.findings)
+                mapped = _put_first(mapped, whole.text)
+        if self._wrap and stage == "input":
+            mapped = map_content(mapped, lambda channel, text: wrap(text) if channel == "text" and text else text)
+        return mapped, tuple(findings)
+
+    def message(self, message: BaseMessage) -> tuple[BaseMessage, tuple[Finding, ...]]:
+        """A copy of a message made safe, by its role; the message itself where nothing changes.
+
+        Raises:
+            GuardBlocked: when the policy refuses it.
+        """
+        stage = stage_of(message)
+        if stage is None:
+            return message, ()
+        content, findings = self.content(message.content, stage)
+        return (message if content == message.content else message.model_copy(update={"content": content})), findings
+
+    def messages(self, messages: Sequence[BaseMessage]) -> GuardedMessages:
+        """A conversation made safe.
+
+        A refused message of the current turn, that is after the model's last answer, is reported as `blocked`.
+        One of an earlier turn has had its refusal: it reads `[BLOCKED]` from then on, and the conversation goes on.
+        """
+        current = _start_of_turn(messages)
+        guarded: list[BaseMessage] = []
+        findings: list[Finding] = []
+        blocked: GuardBlocked | None = None
+        for position, message in enumerate(messages):
+            refusal = blocked_by(message)
+            if refusal is None:
+                try:
+                    clean, found = self.message(message)
+                except GuardBlocked as error:
+                    refusal = without_traceback(error)
+                else:
+                    guarded.append(clean)
+                    findings.extend(found)
+            if refusal is not None:
+                guarded.append(_marked(message, refusal))
+                if position >= current:
+                    blocked = blocked or refusal
+        return GuardedMessages(messages=guarded, findings=tuple(findings), blocked=blocked)
+
+
+def blocked_by(message: BaseMessage) -> GuardBlocked | None:
+    """The refusal that a marked message carries; None for any other message."""
+    marker = message.additional_kwargs.get(_MARKER)
+    if not isinstance(marker, Mapping) or message.content != BLOCKED_TEXT:
+        return None
+    # Whoever sends messages can send a marker: it may say nothing but ids and numbers.
+    return GuardBlocked(
+        stage=str(marker["stage"]) if marker.get("stage") in _STAGES else "input",
+        rules=_ids(marker.get("rules")),
+        categories=_ids(marker.get("categories")),
+        scores=_scores(marker.get("scores")),
+    )
+
+
+def _unwrapped(text: str) -> str:
+    """The text inside one `<user_query>` tag; any other text as it is. So that wrapping twice equals wrapping once."""
+    inner = text.removeprefix(_OPENING).removesuffix(_CLOSING)
+    return inner if wrap(inner) == text else text
+
+
+def _marked(message: BaseMessage, refusal: GuardBlocked) -> BaseMessage:
+    marker = {
+        "stage": refusal.stage,
+        "rules": list(refusal.rules),
+        "categories": list(refusal.categories),
+        "scores": dict(refusal.scores),
+    }
+    return message.model_copy(
+        update={"content": BLOCKED_TEXT, "additional_kwargs": {**message.additional_kwargs, _MARKER: marker}}
+    )
+
+
+def _ids(value: Any) -> tuple[str, ...]:
+    given = value if isinstance(value, (list, tuple)) else ()
+    return tuple(item for item in given if isinstance(item, str) and _RULE_ID.fullmatch(item))
+
+
+def _scores(value: Any) -> dict[str, float]:
+    given = value if isinstance(value, Mapping) else {}
+    return {
+        key: float(score)
+        for key, score in given.items()
+        if isinstance(key, str) and _RULE_ID.fullmatch(key) and isinstance(score, (int, float))
+    }
+
+
+def _start_of_turn(messages: Sequence[BaseMessage]) -> int:
+    """Where the current turn begins: after the last answer that something has followed.
+
+    An assistant message at the very end is a prefix that the model is to go on from, not an answer.
+    """
+    end = len(messages)
+    while end and isinstance(messages[end - 1], AIMessage):
+        end -= 1
+    return next((i + 1 for i in range(end - 1, -1, -1) if isinstance(messages[i], AIMessage)), 0)
+
+
+def _put_first(content: Content, text: str) -> Content:
+    """The content with all its visible text in the first text block, and no text in the others."""
+    rest = iter((text,))
+    return map_content(content, lambda channel, old: next(rest, "") if channel == "text" else old)

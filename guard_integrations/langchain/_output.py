@@ -1,0 +1,311 @@
+"""The way out: a model's answer made safe, whole or piece by piece, in every place where it carries text."""
+
+import json
+from typing import Any, TypeVar
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, BaseMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+
+from guard_integrations.core.findings import Finding
+from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.langchain._messages import Channel, Content, map_content, map_value
+
+__all__ = ["AnswerGuard", "ChunkStream"]
+
+_Message = TypeVar("_Message", bound=BaseMessage)
+
+# In the content of a chunk these blocks hold a piece of a JSON text, which means nothing before it is whole.
+_PIECES = frozenset({"tool_call_chunk", "server_tool_call_chunk"})
+
+
+class AnswerGuard:
+    """One answer on its way out: `feed` its chunks and then `finish`, or hand it over `whole`.
+
+    The visible text is one stream, over however many blocks it is spread. Thinking is another, which ends where
+    visible text begins. Tool calls are held until they are whole, and sanitised value by value, as is all JSON.
+
+    Args:
+        sanitizer: what makes a text safe.
+        as_json: whether the visible text is JSON, because JSON was asked for.
+    """
+
+    def __init__(self, sanitizer: OutputSanitizer, *, as_json: bool = False) -> None:
+        self._sanitizer = sanitizer
+        self._as_json = as_json
+        self._text = sanitizer.stream()
+        self._thinking = sanitizer.stream()
+        self._json: list[str] = []
+        self._calls: AIMessageChunk | None = None
+        self._findings: list[Finding] = []
+        self._blocks = False
+        self._reasons = False
+        self._index: dict[Channel, Any] = {}
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found so far."""
+        return (*self._findings, *self._text.findings, *self._thinking.findings)
+
+    def whole(self, message: _Message) -> _Message:
+        """A copy of a whole message made safe.
+
+        Raises:
+            GuardBlocked: when the policy refuses it.
+        """
+        texts: list[str] = []
+        last: dict[Channel, int] = {}
+
+        def collect(channel: Channel, text: str) -> str:
+            last[channel] = len(texts)
+            texts.append(self._visit(channel, text))
+            return text
+
+        map_content(message.content, collect)
+        for channel, tail in (("thinking", self._end_thinking()), ("text", self._end_text())):
+            if tail:
+                texts[last[channel]] += tail  # type: ignore[index] # what has a tail has been visited
+        replaced = iter(texts)
+        return message.model_copy(
+            update={"content": map_content(message.content, lambda *_: next(replaced)), **self._clean_calls(message)}
+        )
+
+    def feed(self, chunk: BaseMessageChunk) -> BaseMessageChunk:
+        """A copy of a chunk with what may go out now: text that is final, and no piece of a tool call.
+
+        Raises:
+            GuardBlocked: when the policy refuses the answer.
+        """
+        content, pieces = _without_pieces(chunk.content)
+        self._note_blocks(content)
+        clean = map_content(content, self._visit)
+        update: dict[str, Any] = {"content": clean}
+        if isinstance(chunk, AIMessageChunk):
+            raw = {key: value for key, value in chunk.additional_kwargs.items() if key in _CALLS}
+            if chunk.tool_call_chunks or pieces or raw:
+                calls = AIMessageChunk(content=pieces, additional_kwargs=raw, tool_call_chunks=chunk.tool_call_chunks)
+                self._calls = calls if self._calls is None else self._calls + calls
+            update |= {"tool_call_chunks": [], "tool_calls": [], "invalid_tool_calls": []}
+        update["additional_kwargs"] = self._clean_kwargs(
+            {key: value for key, value in chunk.additional_kwargs.items() if key not in _CALLS}
+        )
+        return chunk.model_copy(update=update)
+
+    def finish(self) -> AIMessageChunk | None:
+        """What was still held, as a last chunk; None when nothing was.
+
+        Raises:
+            GuardBlocked: when the policy refuses the answer.
+        """
+        thinking, text = self._end_thinking(), self._end_text()
+        content: Content = text
+        if self._blocks or thinking:
+            content = [
+                *([self._thinking_block(thinking)] if thinking else []),
+                *([self._text_block(text)] if text else []),
+            ]
+        calls = self._calls
+        if calls is None:
+            return AIMessageChunk(content=content) if content else None
+        clean = self._clean_calls(calls)
+        pieces = [
+            {**piece, "args": self._json_text(piece["args"])} if isinstance(piece.get("args"), str) else piece
+            for piece in calls.content
+            if isinstance(piece, dict)
+        ]
+        return AIMessageChunk(
+            content=[*content, *pieces] if isinstance(content, list) or pieces else content,
+            additional_kwargs=clean["additional_kwargs"],
+            tool_call_chunks=[
+                {**each, "args": self._json_text(each["args"]) if each["args"] else each["args"]}
+                for each in calls.tool_call_chunks
+            ],
+        )
+
+    # -- texts -------------------------------------------------------------------------------------------------
+
+    def _visit(self, channel: Channel, text: str) -> str:
+        if channel == "value":
+            return self._clean(text)
+        if channel == "thinking":
+            return self._thinking.feed(text)
+        if self._as_json:
+            self._json.append(text)
+            return ""
+        return self._text.feed(text)
+
+    def _end_text(self) -> str:
+        if self._as_json:
+            return self._json_text("".join(self._json))
+        return self._text.finish()
+
+    def _end_thinking(self) -> str:
+        return self._thinking.finish()
+
+    def _clean(self, text: str) -> str:
+        clean = self._sanitizer.sanitize(text)
+        self._findings.extend(clean.findings)
+        return clean.text
+
+    # -- blocks ------------------------------------------------------------------------------------------------
+
+    def _note_blocks(self, content: Content) -> None:
+        """Remembers where text stands, so that what is held comes out in the block that it belongs to."""
+        if isinstance(content, str):
+            return
+        self._blocks = True
+        for block in content:
+            if isinstance(block, dict) and "index" in block:
+                thinks = block.get("type") in {"thinking", "reasoning"}
+                self._index["thinking" if thinks else "text"] = block["index"]
+                self._reasons = block.get("type") == "reasoning" if thinks else self._reasons
+
+    def _text_block(self, text: str) -> dict[str, Any]:
+        return {"type": "text", "text": text, **self._position("text")}
+
+    def _thinking_block(self, text: str) -> dict[str, Any]:
+        if self._reasons:
+            return {"type": "reasoning", "reasoning": text, **self._position("thinking")}
+        return {
+            "type": "thinking",
+            "thinking": [{"type": "text", "text": text, "index": 0}],
+            **self._position("thinking"),
+        }
+
+    def _position(self, channel: Channel) -> dict[str, Any]:
+        return {"index": self._index[channel]} if channel in self._index else {}
+
+    # -- tool calls --------------------------------------------------------------------------------------------
+
+    def _clean_calls(self, message: BaseMessage) -> dict[str, Any]:
+        update: dict[str, Any] = {"additional_kwargs": self._clean_kwargs(message.additional_kwargs)}
+        if isinstance(message, AIMessage):
+            update["tool_calls"] = [{**call, "args": self._value(call["args"])} for call in message.tool_calls]
+            update["invalid_tool_calls"] = [
+                {
+                    **call,
+                    "args": self._json_text(call["args"]) if call["args"] else call["args"],
+                    # LangChain quotes the arguments in its message.
+                    "error": self._clean(call["error"]) if call["error"] else call["error"],
+                }
+                for call in message.invalid_tool_calls
+            ]
+        return update
+
+    def _clean_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: [self._raw_call(call) for call in value] if key == "tool_calls" and isinstance(value, list)
+            else self._raw_function(value) if key == "function_call"
+            else map_value(value, self._visit_value, whole=False)
+            for key, value in kwargs.items()
+        }  # fmt: skip
+
+    def _raw_call(self, call: Any) -> Any:
+        return {**call, "function": self._raw_function(call.get("function"))} if isinstance(call, dict) else call
+
+    def _raw_function(self, function: Any) -> Any:
+        if not isinstance(function, dict):
+            return function
+        arguments = function.get("arguments")
+        clean = self._json_text(arguments) if isinstance(arguments, str) else self._value(arguments)
+        return {**function, "arguments": clean}
+
+    def _json_text(self, text: str) -> str:
+        """A JSON text with each of its values made safe; a text that is not JSON is sanitised as text."""
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return self._clean(text)
+        clean = self._value(value)
+        return text if clean == value else json.dumps(clean, ensure_ascii=False)
+
+    def _value(self, value: Any) -> Any:
+        return map_value(value, self._visit_value)
+
+    def _visit_value(self, _: Channel, text: str) -> str:
+        return self._clean(text)
+
+
+class ChunkStream:
+    """The chunks of one answer, sanitised: what is held comes out before the chunk that ends the answer.
+
+    Args:
+        guard: the answer's guard.
+    """
+
+    def __init__(self, guard: AnswerGuard) -> None:
+        self.guard = guard
+        self._ending: list[ChatGenerationChunk] = []
+        self._last: ChatGenerationChunk | None = None
+
+    def feed(self, chunk: ChatGenerationChunk) -> list[ChatGenerationChunk]:
+        """The chunks that may go out now.
+
+        Raises:
+            GuardBlocked: when the policy refuses the answer.
+        """
+        message = chunk.message
+        self._last = chunk
+        clean = ChatGenerationChunk(message=self.guard.feed(message), generation_info=chunk.generation_info)
+        if self._ending and not message.content:
+            self._ending.append(clean)
+            return []
+        ready, self._ending = self._ending, []
+        if _ends(chunk):
+            self._ending.append(clean)
+        elif _says_something(clean):
+            ready.append(clean)
+        return ready
+
+    def finish(self, metadata: dict[str, Any] | None = None) -> list[ChatGenerationChunk]:
+        """The chunks that were still held; `metadata` is added to the last one's.
+
+        Raises:
+            GuardBlocked: when the policy refuses the answer.
+        """
+        ready = self._ending
+        tail = self.guard.finish()
+        if tail is not None:
+            if self._last is not None:
+                tail.id = self._last.message.id
+                kept = {
+                    key: self._last.message.response_metadata[key]
+                    for key in _KEPT
+                    if key in self._last.message.response_metadata
+                }
+                tail.response_metadata = kept
+            ready.insert(0, ChatGenerationChunk(message=tail))
+        if self._last is not None and (not ready or (metadata and not self._ending)):
+            ready.append(ChatGenerationChunk(message=AIMessageChunk(content="", id=self._last.message.id)))
+        if metadata and ready:
+            message = ready[-1].message
+            message.response_metadata = {**message.response_metadata, **metadata}
+        return ready
+
+
+def _ends(chunk: ChatGenerationChunk) -> bool:
+    """Whether a chunk says that the answer is over."""
+    message = chunk.message
+    return bool(
+        message.response_metadata.get("finish_reason")
+        or (chunk.generation_info or {}).get("finish_reason")
+        or getattr(message, "chunk_position", None) == "last"
+    )
+
+
+def _says_something(chunk: ChatGenerationChunk) -> bool:
+    """Whether a chunk carries anything that a reader of the stream would miss."""
+    message = chunk.message
+    return bool(message.content or message.additional_kwargs or getattr(message, "usage_metadata", None))
+
+
+# What LangChain needs to read the content of a chunk: which provider's blocks, and which version of them.
+_KEPT = ("model_provider", "output_version")
+
+_CALLS = frozenset({"tool_calls", "function_call"})
+
+
+def _without_pieces(content: Content) -> tuple[Content, list[str | dict[str, Any]]]:
+    if isinstance(content, str):
+        return content, []
+    pieces = [block for block in content if isinstance(block, dict) and block.get("type") in _PIECES]
+    return ([block for block in content if block not in pieces], pieces) if pieces else (content, [])  # type: ignore[return-value]

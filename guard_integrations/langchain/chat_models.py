@@ -1,0 +1,285 @@
+"""A `ChatMistralAI` that guards itself, however it is called."""
+
+import hashlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from functools import cache, partial
+from typing import Annotated, Any, Literal, Self
+
+import httpx
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
+from langchain_mistralai import ChatMistralAI
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+
+from guard_integrations.core.moderation.client import Moderator
+from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrail_refusal, guardrails_payload
+from guard_integrations.core.moderation.windows import StreamMode
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.rotation.ring import KeyRing
+from guard_integrations.langchain import _flow
+from guard_integrations.langchain._errors import without_content
+from guard_integrations.langchain._guards import Guards, OnBlock
+from guard_integrations.langchain._metadata import POLICY_PARAM
+
+__all__ = ["GuardedChatMistralAI"]
+
+
+def _as_ring(given: Any) -> Any:
+    if isinstance(given, (str, SecretStr)):
+        return KeyRing([given])
+    return KeyRing(given) if isinstance(given, (list, tuple)) else given
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    # Reading the certificates takes longer than everything else that makes a client.
+    return httpx.create_ssl_context()
+
+
+class GuardedChatMistralAI(ChatMistralAI):
+    """`ChatMistralAI` with guards around every way of calling it. All of its own arguments work as they did.
+
+    User messages and tool results are made safe on the way in, answers on the way out: text, thinking, tool-call
+    arguments, structured output, whole or streamed, in results, callbacks, events and traces. No answer may repeat
+    the system prompt. Input and answers are moderated. Keys rotate in the HTTP client, before the first byte of an
+    answer. Errors keep their type and their status, and hold no body, header, key or content.
+
+    Args:
+        policy: what to look for and what to do about it.
+        keys: a key ring, or keys for one; else `api_key`, else those of the environment.
+        moderation: what is moderated.
+        moderator: a moderator of your own; else one on the same keys and base URL.
+        guardrails: Mistral's own guardrails, which look at the input on the server.
+        on_block: "raise" raises `GuardBlocked`; "refuse" answers the policy's refusal.
+        stream_moderation: "window" releases a stream part by part after each verdict, "buffer" after one verdict on
+            the whole, "after" at once, with a verdict when it has been read.
+        system_prompt: the instructions that no answer may repeat; else the conversation's system messages.
+
+    Raises:
+        MissingKeyError: when there is no key and no client of your own.
+        GuardBlocked: from a call, when a guard refuses. Leave it out of `.with_retry()`: the same call is refused again.
+        GuardUnavailable: from a call, when a guard could not decide.
+        KeysExhausted: from a call, when no key can be used in time.
+
+    Example:
+        ```python
+        from guard_integrations.langchain import GuardedChatMistralAI
+
+        llm = GuardedChatMistralAI(model="mistral-small-latest", on_block="refuse")
+        llm.invoke("What is the capital of France?")
+        ```
+    """
+
+    policy: GuardPolicy = Field(default_factory=GuardPolicy, exclude=True, repr=False)
+    keys: Annotated[KeyRing | None, BeforeValidator(_as_ring)] = Field(default=None, exclude=True, repr=False)
+    moderation: Literal["both", "input", "output", "off"] = "both"
+    moderator: Moderator | None = Field(default=None, exclude=True, repr=False)
+    guardrails: MistralGuardrail | tuple[MistralGuardrail, ...] | None = None
+    on_block: OnBlock = "raise"
+    stream_moderation: StreamMode = "window"
+    system_prompt: str | None = Field(default=None, exclude=True, repr=False)
+
+    _guards_made: tuple[tuple[Any, ...], Guards] | None = PrivateAttr(default=None)
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    @model_validator(mode="after")
+    def validate_environment(self) -> Self:
+        """Builds the HTTP clients around the key ring, ahead of the parent, which would bake one key into them."""
+        ours = [name for name in ("client", "async_client") if getattr(self, name) is None]
+        if self.keys is None and (ours or self._needs_moderator):
+            given = "mistral_api_key" in self.model_fields_set and self.mistral_api_key
+            self.keys = KeyRing([given]) if given else KeyRing.from_env()
+        settings: dict[str, Any] = {
+            "headers": {"Content-Type": "application/json", "Accept": "application/json"},
+            "timeout": self.timeout,
+            "auth": self.keys.auth() if self.keys else None,
+            "verify": _ssl_context(),
+        }
+        if "client" in ours:
+            self.client = httpx.Client(**settings)
+        if "async_client" in ours:
+            self.async_client = httpx.AsyncClient(**settings)
+        super().validate_environment()  # type: ignore[operator] # pydantic's decorator hides that it can be called
+        for name in ours:
+            getattr(self, name).base_url = self.endpoint
+        if self._needs_moderator:
+            self.moderator = Moderator(keys=self.keys, base_url=self.endpoint)
+        return self
+
+    # -- where LangChain comes in ------------------------------------------------------------------------------
+
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        """Rewrites only, so that traces are clean; `_generate` and `_stream` guard again, and refuse."""
+        prompt = super()._convert_input(model_input)
+        messages = prompt.to_messages()
+        guarded = self._guards.input.messages(messages).messages
+        unchanged = all(after is before for before, after in zip(messages, guarded, strict=True))
+        return prompt if unchanged else ChatPromptValue(messages=guarded)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        stream: bool | None = None,  # noqa: FBT001 - the parent's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        ask = partial(
+            super()._generate, stop=stop, run_manager=run_manager, stream=stream, **self._with_guardrails(kwargs)
+        )
+        return _flow.run(_flow.answer(self._guards, messages, as_json=self._is_json(kwargs)), ask, _judge)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        stream: bool | None = None,  # noqa: FBT001 - the parent's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        ask = partial(
+            super()._agenerate, stop=stop, run_manager=run_manager, stream=stream, **self._with_guardrails(kwargs)
+        )
+        return await _flow.arun(_flow.answer(self._guards, messages, as_json=self._is_json(kwargs)), ask, _judge)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        # The parent would report each chunk to the run manager as it came.
+        begin = partial(super()._stream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
+        for chunk in _flow.run_stream(
+            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)), begin, _judge
+        ):
+            if run_manager:
+                run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        begin = partial(super()._astream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
+        async for chunk in _flow.arun_stream(
+            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)), begin, _judge
+        ):
+            if run_manager:
+                await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
+            yield chunk
+
+    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return self._refusal_alone(super()._generate_with_cache(*args, **kwargs))
+
+    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return self._refusal_alone(await super()._agenerate_with_cache(*args, **kwargs))
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        """As the parent's, which fails on the nested counts that the API sends now (langchain#38482)."""
+        usage: dict[str, Any] = {}
+        for output in llm_outputs:
+            _add(usage, (output or {}).get("token_usage") or {})
+        return {"token_usage": usage, "model_name": self.model}
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """The parent's and what the guards do: two policies must not share a cached answer."""
+        guards = self._guards
+        return {**super()._identifying_params, POLICY_PARAM: guards.fingerprint, "guard_settings": self._settings()}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """False: guards and keys do not go through LangChain's serialisation."""
+        return False
+
+    # -- settings ----------------------------------------------------------------------------------------------
+
+    @property
+    def _needs_moderator(self) -> bool:
+        return self.moderation != "off" and self.moderator is None
+
+    @property
+    def _guards(self) -> Guards:
+        # A copy of the model with another policy carries this attribute over: what was made is for these settings only.
+        settings = (
+            self.policy, self.moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt,
+        )  # fmt: skip
+        if self._guards_made is not None and all(
+            one is other for one, other in zip(self._guards_made[0], settings, strict=True)
+        ):
+            return self._guards_made[1]
+        guards = Guards(
+            policy=self.policy,
+            fingerprint=self.policy.fingerprint,
+            moderator=self.moderator,
+            moderates_input=self.moderation in ("both", "input"),
+            moderates_output=self.moderation in ("both", "output"),
+            stream_moderation=self.stream_moderation,
+            on_block=self.on_block,
+            system_prompt=self.system_prompt,
+        )
+        self._guards_made = (settings, guards)
+        return guards
+
+    def _settings(self) -> str:
+        moderator = self.moderator
+        said = {
+            "moderation": self.moderation,
+            "moderator": None if moderator is None else [moderator.model, repr(moderator.rules), moderator.on_error],
+            "guardrails": guardrails_payload(self.guardrails),
+            "on_block": self.on_block,
+            "stream_moderation": self.stream_moderation,
+            "system_prompt": self.system_prompt,
+        }
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _with_guardrails(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        payload = guardrails_payload(self.guardrails)
+        return kwargs if payload is None else {"guardrails": payload, **kwargs}
+
+    def _is_json(self, kwargs: dict[str, Any]) -> bool:
+        wanted = kwargs.get("response_format") or self.model_kwargs.get("response_format")
+        return isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema")
+
+    def _refusal_alone(self, result: ChatResult) -> ChatResult:
+        """An answer that was refused in mid-stream and then put together: state and memory keep the refusal alone."""
+        for generation in result.generations:
+            message = generation.message
+            if message.response_metadata.get("finish_reason") == "content_filter":
+                as_blocks = isinstance(message.content, list)
+                refusal: Any = [{"type": "text", "text": self.policy.refusal}] if as_blocks else self.policy.refusal
+                generation.message = message.model_copy(
+                    update={
+                        "content": refusal, "tool_calls": [], "invalid_tool_calls": [], "additional_kwargs": {},
+                        **({"tool_call_chunks": []} if hasattr(message, "tool_call_chunks") else {}),
+                    }
+                )  # fmt: skip
+                generation.text = self.policy.refusal
+        return result
+
+
+def _judge(error: Exception) -> Exception:
+    if isinstance(error, httpx.HTTPStatusError):
+        refusal = guardrail_refusal(error.response.status_code, error.response.content)
+        if refusal is not None:
+            return refusal
+    return without_content(error)
+
+
+def _add(total: dict[str, Any], counts: dict[str, Any]) -> None:
+    for name, count in counts.items():
+        if isinstance(count, dict):
+            _add(total.setdefault(name, {}), count)
+        elif isinstance(count, (int, float)):
+            total[name] = (total.get(name) or 0) + count
