@@ -7,11 +7,12 @@ and `guard_integrations.llama_index`; each loads its framework when it is import
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity
+from guard_integrations.core.findings import Action, Category, Finding, Sanitized, SanitizedValue, ScanResult, Severity
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.records import RequestRecord
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.sanitizer.wrapping import build_safe_messages
 from guard_integrations.errors import (
     GuardBlocked,
@@ -70,9 +71,11 @@ __all__ = [
     "Moderator",
     "OutputSanitizer",
     "PolicyError",
+    "PseudonymVault",
     "RedisRingState",
     "RequestRecord",
     "Sanitized",
+    "SanitizedValue",
     "ScanResult",
     "Severity",
     "Strategy",

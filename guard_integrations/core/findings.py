@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias, TypeVar
 
-__all__ = ["Action", "Category", "Finding", "Sanitized", "ScanResult", "Severity", "Stage"]
+__all__ = ["Action", "Category", "Finding", "Sanitized", "SanitizedValue", "ScanResult", "Severity", "Stage"]
+
+_Value = TypeVar("_Value")
 
 Stage: TypeAlias = Literal["input", "output", "document", "tool"]
 """Where a text stands: the user's turn, the model's answer, a retrieved document, a tool's result."""
@@ -90,4 +92,17 @@ class Sanitized:
     """
 
     text: str = field(repr=False)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SanitizedValue(Generic[_Value]):
+    """A structure made safe, and why it was changed.
+
+    Args:
+        value: what may go on; left out of `repr`.
+        findings: string by string; the offsets count from the beginning of each string.
+    """
+
+    value: _Value = field(repr=False)
     findings: tuple[Finding, ...] = ()

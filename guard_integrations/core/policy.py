@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import json
+import os
+import secrets
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -24,10 +26,15 @@ from pydantic import (
 from guard_integrations.core.findings import Action, Category
 from guard_integrations.errors import PolicyError
 
-__all__ = ["REFUSAL", "Actions", "GuardPolicy", "Profile", "Strategy"]
+__all__ = ["HASH_KEY_VARIABLE", "REFUSAL", "Actions", "GuardPolicy", "Profile", "Strategy"]
 
 REFUSAL = "I cannot provide that response."
 """What a reader sees in place of an answer that was blocked."""
+
+HASH_KEY_VARIABLE = "GUARD_INTEGRATIONS_HASH_KEY"
+"""The environment variable that holds the key of the `hash` strategy, for policies without one of their own."""
+
+_PROCESS_KEY = secrets.token_bytes(32)
 
 Profile: TypeAlias = Literal["basic", "balanced", "strict"]
 
@@ -95,6 +102,8 @@ class GuardPolicy(_Frozen):
     """Texts that are never a finding, compared whole and without regard to case: a support address, say."""
     allowed_hosts: frozenset[str] = frozenset()
     """Hosts, and their subdomains, that the model's answers may load images from and link to."""
+    redact_input: bool = False
+    """Whether personal data and secrets are taken out of what goes to the model, too. A vault always does."""
     max_input_chars: int = Field(default=100_000, gt=0)
     """Input past this many characters is cut, and the cut is a finding."""
     injection_threshold: float = Field(default=0.5, gt=0, le=1)
@@ -167,9 +176,18 @@ class GuardPolicy(_Frozen):
         """What is done with a finding of a category."""
         return self.actions.of(category)
 
-    def strategy(self, rule: str, category: Category) -> Strategy:
-        """How a finding of a rule is replaced: by what is named for the rule, else for its category, else redacted."""
-        return self.strategies.get(rule) or self.strategies.get(category.value) or Strategy.REDACT
+    def strategy(self, rule: str, category: Category, default: Strategy = Strategy.REDACT) -> Strategy:
+        """How a finding of a rule is replaced: by what is named for the rule, else for its category, else the default."""
+        return self.strategies.get(rule) or self.strategies.get(category.value) or default
+
+    @property
+    def effective_hash_key(self) -> bytes:
+        """The policy's key of the `hash` strategy, else the environment's, else this process's own."""
+        return self._configured_hash_key() or _PROCESS_KEY
+
+    def _configured_hash_key(self) -> bytes:
+        given = self.hash_key.get_secret_value() if self.hash_key else os.environ.get(HASH_KEY_VARIABLE, "")
+        return given.encode()
 
     @property
     def fingerprint(self) -> str:
@@ -183,8 +201,7 @@ class GuardPolicy(_Frozen):
         for unordered in ("disabled_rules", "allowed_hosts"):
             settings[unordered] = sorted(settings[unordered])
         canonical = json.dumps(settings, sort_keys=True).encode()
-        key = self.hash_key.get_secret_value().encode() if self.hash_key else b""
-        return hmac.new(key, canonical, hashlib.sha256).hexdigest()[:16]
+        return hmac.new(self._configured_hash_key(), canonical, hashlib.sha256).hexdigest()[:16]
 
     def __copy__(self) -> Self:
         return self

@@ -5,45 +5,51 @@ from operator import attrgetter
 from typing import Final
 
 from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity, Stage
-from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.output import detector_of
+from guard_integrations.core.sanitizer.redaction import REPLACED
 from guard_integrations.core.sanitizer.stream import Pass, blocked
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.detector import Detector
 from guard_integrations.core.scanner.rule import rules_of
 from guard_integrations.errors import GuardUnavailable, PolicyError
 
 __all__ = ["InputSanitizer"]
 
-_LEFT_ALONE: Final = frozenset({Category.PII, Category.SECRET})
-"""A user may tell the model what is theirs: these rules run on what comes out."""
 _MOST_ROUNDS: Final = 8
 
 
 class InputSanitizer:
     """Finds and removes what tries to give the model orders. Immutable, and safe to share between threads.
 
-    Personal data and secrets are left alone here: they are the user's own, and the model may need them.
-    Sanitising twice equals sanitising once. Nothing is wrapped: see `build_safe_messages`.
+    Personal data and secrets are left alone, since they are the user's own and the model may need them, unless the
+    policy says `redact_input` or there is a vault. Sanitising twice equals sanitising once. Nothing is wrapped: see
+    `build_safe_messages`.
 
     Args:
         policy: what to look for and what to do about it.
+        vault: where the conversation's pseudonyms are kept: personal data and secrets become tokens, unless the
+            policy's strategies say otherwise. Give the same one to `OutputSanitizer`.
 
     Raises:
         PolicyError: the policy leaves nothing to look for, or one of its rule packs is not valid.
     """
 
-    def __init__(self, policy: GuardPolicy | None = None) -> None:
+    def __init__(self, policy: GuardPolicy | None = None, *, vault: PseudonymVault | None = None) -> None:
         self.policy = policy or GuardPolicy()
+        self._vault = vault
         self._detectors: dict[Stage, tuple[Detector, ...]] = {}
         self._at("input")
 
     def _at(self, stage: Stage) -> tuple[Detector, ...]:
         """The detectors of a stage, compiled when it is first met."""
         if stage not in self._detectors:
-            rules = [rule for rule in rules_of(self.policy, stage) if rule.category not in _LEFT_ALONE]
+            replaces = self._vault is not None or self.policy.redact_input
+            rules = [rule for rule in rules_of(self.policy, stage) if replaces or rule.category not in REPLACED]
             if not rules:
                 raise PolicyError(f"the policy leaves no rule for {stage}: enable one, or leave the sanitizer out")
-            self._detectors[stage] = (detector_of(self.policy, rules),)
+            default = None if self._vault is None else Strategy.PSEUDONYMISE
+            self._detectors[stage] = (detector_of(self.policy, rules, vault=self._vault, default=default),)
         return self._detectors[stage]
 
     def scan(self, text: str, stage: Stage = "input") -> ScanResult:

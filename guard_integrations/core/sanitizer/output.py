@@ -1,12 +1,17 @@
 """Makes the model's answer safe to show."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
+from typing import TypeVar
 
-from guard_integrations.core.findings import Category, Sanitized
-from guard_integrations.core.policy import GuardPolicy
-from guard_integrations.core.sanitizer.redaction import treatments
+from guard_integrations.core.findings import Category, Finding, Sanitized, SanitizedValue
+from guard_integrations.core.policy import GuardPolicy, Strategy
+from guard_integrations.core.sanitizer.redaction import REPLACED, treatments
 from guard_integrations.core.sanitizer.stream import OutputStream
+from guard_integrations.core.sanitizer.values import map_strings
+from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.detector import Detector, Edit, Session, Step
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.rule import Rule, rules_of
 from guard_integrations.core.scanner.session import RuleDetector
@@ -17,6 +22,9 @@ __all__ = ["OutputSanitizer", "compiled", "detector_of"]
 _CLEANED_FIRST = frozenset({Category.MARKUP, Category.INVISIBLE})
 """What may go without a trace goes in a pass of its own, so that the rest is searched for in what is left."""
 
+_Value = TypeVar("_Value")
+_Placed = TypeVar("_Placed", Edit, Finding)
+
 
 @lru_cache(maxsize=32)
 def compiled(rules: tuple[Rule, ...]) -> RuleSet:
@@ -24,45 +32,115 @@ def compiled(rules: tuple[Rule, ...]) -> RuleSet:
     return RuleSet(rules)
 
 
-def detector_of(policy: GuardPolicy, rules: Iterable[Rule]) -> RuleDetector:
-    """The rules as a detector that does what the policy says."""
+def detector_of(
+    policy: GuardPolicy, rules: Iterable[Rule], *, vault: PseudonymVault | None = None, default: Strategy | None = None
+) -> RuleDetector:
+    """The rules as a detector that does what the policy says; for the rest see `treatments`."""
     chosen = tuple(rules)
-    return RuleDetector(compiled(chosen), treatments(policy, chosen), allowed=frozenset(policy.allow))
+    treated = treatments(policy, chosen, vault=vault, default=default)
+    return RuleDetector(compiled(chosen), treated, allowed=frozenset(policy.allow))
 
 
 class OutputSanitizer:
     """Takes out of an answer what must not reach the reader. Immutable, and safe to share between threads.
 
-    Sanitising twice equals sanitising once, and a stream equals the batch however it is cut into chunks.
+    A stream equals the batch however it is cut into chunks, and sanitising twice equals sanitising once (but for the
+    values that a vault puts back: a second time they would be taken out).
 
     Args:
         policy: what to look for and what to do about it.
+        vault: holds the conversation's pseudonyms: their tokens become values again after everything else, except
+            inside URLs. Also needed for the strategy `pseudonymise`.
 
     Raises:
         PolicyError: the policy leaves nothing to look for, or one of its rule packs is not valid.
     """
 
-    def __init__(self, policy: GuardPolicy | None = None) -> None:
+    def __init__(self, policy: GuardPolicy | None = None, *, vault: PseudonymVault | None = None) -> None:
         self.policy = policy or GuardPolicy()
+        self._vault = vault
         rules = rules_of(self.policy, "output")
         if not rules:
             raise PolicyError("the policy leaves no rule for output: enable one, or leave the sanitizer out")
-        parts = (
-            [rule for rule in rules if rule.category in _CLEANED_FIRST],
-            [rule for rule in rules if rule.category not in _CLEANED_FIRST],
-        )
-        self._passes = tuple((detector_of(self.policy, part),) for part in parts if part)
+        cleaned = [rule for rule in rules if rule.category in _CLEANED_FIRST]
+        redacted = [rule for rule in rules if rule.category not in _CLEANED_FIRST]
+        named = [rule for rule in rules if rule.category in REPLACED]
+        self._passes = tuple((detector_of(self.policy, part, vault=vault),) for part in (cleaned, redacted) if part)
+        self._named = (detector_of(self.policy, named, vault=vault),) if named else ()
 
-    def sanitize(self, text: str) -> Sanitized:
+    def sanitize(self, text: str, *, restore: bool = True) -> Sanitized:
         """Makes a whole answer safe.
+
+        Args:
+            text: the answer.
+            restore: whether the vault's tokens become values again.
 
         Raises:
             GuardBlocked: a rule refuses the answer.
         """
-        stream = self.stream()
+        stream = self.stream(restore=restore)
         clean = stream.feed_last(text)
         return Sanitized(text=clean, findings=stream.findings)
 
-    def stream(self) -> OutputStream:
-        """A session for one answer that arrives in pieces."""
-        return OutputStream(self._passes)
+    def stream(self, *, restore: bool = True) -> OutputStream:
+        """A session for one answer that arrives in pieces.
+
+        Args:
+            restore: whether the vault's tokens become values again.
+        """
+        restorer = self._vault.restorer() if restore and self._vault is not None else None
+        return OutputStream(self._passes, restorer)
+
+    def sanitize_value(self, value: _Value, *, restore: bool = False) -> SanitizedValue[_Value]:
+        """Makes a structure safe, string by string: a tool's arguments, JSON, a pydantic object.
+
+        Types and keys stay; a string that holds JSON is made safe inside and stays JSON. A value is also looked at
+        together with its key: what follows "password" is a secret there too. Numbers and bytes are not looked at.
+
+        Args:
+            value: the structure; it is not changed itself.
+            restore: whether the vault's tokens become values again. A tool may carry them anywhere.
+
+        Raises:
+            GuardBlocked: a rule refuses one of the strings.
+            GuardUnavailable: the structure is nested more than 100 deep.
+        """
+        findings: list[Finding] = []
+
+        def change(text: str, key: str | None) -> str:
+            done = self.sanitize(text, restore=restore)
+            if not done.findings and key is not None and self._named:
+                done = self._with_key(text, key)
+            findings.extend(done.findings)
+            return done.text if done.findings or restore else text
+
+        changed: _Value = map_strings(value, change)
+        return SanitizedValue(value=changed, findings=tuple(findings))
+
+    def _with_key(self, text: str, key: str) -> Sanitized:
+        """Looks at a value as if it stood after its key in a text."""
+        stream = OutputStream([[_After(f"{key}: ", detector) for detector in self._named]])
+        return Sanitized(text=stream.feed_last(text), findings=stream.findings)
+
+
+class _After:
+    """A detector, and session, for a whole text that is read as if something stood before it."""
+
+    def __init__(self, before: str, detector: Detector) -> None:
+        self._before = before
+        self._detector = detector
+
+    def start(self) -> Session:
+        return self
+
+    def feed(self, text: str, *, final: bool = False) -> Step:
+        found = self._detector.start().feed(self._before + text, final=final)
+        return Step(
+            edits=tuple(self._moved(edit) for edit in found.edits if edit.end > len(self._before)),
+            findings=tuple(self._moved(finding) for finding in found.findings if finding.end > len(self._before)),
+            decided=len(text),
+        )
+
+    def _moved(self, what: _Placed) -> _Placed:
+        # What begins before the text takes its place from the beginning on.
+        return replace(what, start=max(0, what.start - len(self._before)), end=what.end - len(self._before))

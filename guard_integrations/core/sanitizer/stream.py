@@ -6,6 +6,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from guard_integrations.core.findings import Action, Finding, Stage
+from guard_integrations.core.sanitizer.vault import Restorer
 from guard_integrations.core.scanner.detector import Detector, Edit
 from guard_integrations.errors import GuardBlocked
 
@@ -112,9 +113,11 @@ class OutputStream:
 
     Args:
         passes: the detectors of each pass; each pass reads what the one before it wrote.
+        restorer: puts pseudonyms' values back, after everything else.
     """
 
-    def __init__(self, passes: Iterable[Sequence[Detector]]) -> None:
+    def __init__(self, passes: Iterable[Sequence[Detector]], restorer: Restorer | None = None) -> None:
+        self._restorer = restorer
         self._passes = [Pass(detectors) for detectors in passes]
         self._refusal: GuardBlocked | None = None
         self._finished = False
@@ -169,6 +172,8 @@ class OutputStream:
             if any(finding.action is Action.BLOCK for finding in one.findings[known:]):
                 self._refusal = blocked("output", one.findings)
                 raise self._refusal
+        if self._restorer is not None:
+            text = self._restorer.feed(text) + (self._restorer.finish() if final else "")
         return text
 
 

@@ -106,7 +106,8 @@ class Rule:
         validator: name of a check in `validators` that the head must pass.
         score: confidence in a match, before its context, 0 to 1.
         context: words to the left that change the score.
-        stages: where it runs.
+        stages: where it runs. Rules for personal data and secrets name all four; on the way in they run only where
+            a vault or the policy asks for it.
         profiles: the profiles it belongs to.
         owasp: the entry of the OWASP Top 10 for LLM applications, 2025, such as "LLM01".
         rationale: why it is looked for.
