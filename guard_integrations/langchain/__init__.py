@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from guard_integrations.langchain.callbacks import MetadataCallbackHandler
     from guard_integrations.langchain.chat_models import GuardedChatMistralAI
     from guard_integrations.langchain.documents import DocumentGuard
+    from guard_integrations.langchain.moderation import RunnableModerationGuard
     from guard_integrations.langchain.runnables import RunnableInputGuard, RunnableOutputSanitizer
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "GuardedChatMistralAI",
     "MetadataCallbackHandler",
     "RunnableInputGuard",
+    "RunnableModerationGuard",
     "RunnableOutputSanitizer",
 ]
 
@@ -26,6 +28,7 @@ _MODULES = {
     "GuardedChatMistralAI": "chat_models",
     "MetadataCallbackHandler": "callbacks",
     "RunnableInputGuard": "runnables",
+    "RunnableModerationGuard": "moderation",
     "RunnableOutputSanitizer": "runnables",
 }
 _EXTRAS = {"GuardMiddleware": "agents"}

@@ -138,7 +138,7 @@ def test_an_image_is_named_as_not_checked(make, unchecked, safe):
         [{"role": "user", "content": [{"type": "text", "text": "hi"}, image]}]
     )
     assert verdict.safe is safe
-    assert [found.rule for found in verdict.findings] == ["moderation-unchecked-media-image"]
+    assert [found.rule for found in verdict.findings] == ["moderation-unchecked-image"]
 
 
 def raise_(error):

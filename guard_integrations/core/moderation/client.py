@@ -3,32 +3,25 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self, TypeGuard, TypeVar, cast, overload
 
 from pydantic import SecretStr
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
-from guard_integrations.core.findings import Action, Category, Finding, Severity
+from guard_integrations.core.findings import Action
 from guard_integrations.core.moderation.cache import MemoryCache, hash_key_bytes
-from guard_integrations.core.moderation.decision import (
-    UNCHECKED_RULE,
-    Answer,
-    ModerationResult,
-    ModerationRules,
-    Preset,
-    join,
-)
+from guard_integrations.core.moderation.decision import Answer, ModerationResult, ModerationRules, Preset, join
 from guard_integrations.core.moderation.loop import LoopClosedError, LoopThread
 from guard_integrations.core.moderation.models import DEFAULT_MODEL, api_base_url, piece_limit, warn_of_alias
+from guard_integrations.core.moderation.outcome import Outcomes, conclude
 from guard_integrations.core.moderation.pending import asettle, closed, settle
 from guard_integrations.core.moderation.plan import Case, Message, Planner, Unit
 from guard_integrations.core.moderation.wire import Question, Wire, WireSettings
 from guard_integrations.core.rotation.keys import Unpicklable
 from guard_integrations.core.rotation.ring import KeyRing
-from guard_integrations.errors import GuardError, GuardUnavailable, PolicyError
+from guard_integrations.errors import GuardError, PolicyError
 
 if TYPE_CHECKING:
     import httpx
@@ -38,17 +31,6 @@ __all__ = ["DEFAULT_MODEL", "Message", "Moderator"]
 LOGGER = logging.getLogger("guard_integrations.moderation")
 
 _T = TypeVar("_T")
-
-
-SKIPPED_RULE = "moderation-skipped"
-
-
-@dataclass(slots=True)
-class _Outcomes:
-    """What became of the units: an answer or an error each."""
-
-    answers: dict[bytes, Answer] = field(default_factory=dict)
-    failures: dict[bytes, GuardError] = field(default_factory=dict)
 
 
 class Moderator(Unpicklable):
@@ -151,7 +133,7 @@ class Moderator(Unpicklable):
         """
         if isinstance(texts, str):
             return settle(self.submit(texts))
-        return settle(self._submit([self._planner.text(text) for text in texts], list))
+        return settle(self._submit(map(self._planner.text, texts), list))
 
     @overload
     async def amoderate(self, texts: str) -> ModerationResult: ...
@@ -161,7 +143,7 @@ class Moderator(Unpicklable):
         """`moderate`, awaited."""
         if isinstance(texts, str):
             return await asettle(self.submit(texts))
-        return await asettle(self._submit([self._planner.text(text) for text in texts], list))
+        return await asettle(self._submit(map(self._planner.text, texts), list))
 
     @overload
     def moderate_chat(self, messages: Sequence[Message]) -> ModerationResult: ...
@@ -181,7 +163,7 @@ class Moderator(Unpicklable):
         """
         if _is_conversation(messages):
             return settle(self.submit_chat(messages))
-        return settle(self._submit([self._planner.chat(each) for each in _conversations(messages)], list))
+        return settle(self._submit(map(self._planner.chat, _conversations(messages)), list))
 
     @overload
     async def amoderate_chat(self, messages: Sequence[Message]) -> ModerationResult: ...
@@ -193,15 +175,21 @@ class Moderator(Unpicklable):
         """`moderate_chat`, awaited."""
         if _is_conversation(messages):
             return await asettle(self.submit_chat(messages))
-        return await asettle(self._submit([self._planner.chat(each) for each in _conversations(messages)], list))
+        return await asettle(self._submit(map(self._planner.chat, _conversations(messages)), list))
 
     def submit(self, text: str) -> "Future[ModerationResult]":
         """Starts `moderate(text)` and returns at once; cancelling what comes back cancels the request."""
-        return self._submit([self._planner.text(text)], _only)
+        return self._submit((self._planner.text(text),), join)
 
     def submit_chat(self, messages: Sequence[Message]) -> "Future[ModerationResult]":
         """Starts `moderate_chat(messages)` and returns at once; cancelling what comes back cancels the request."""
-        return self._submit([self._planner.chat(messages)], _only)
+        return self._submit((self._planner.chat(messages),), join)
+
+    def submit_all(
+        self, texts: Sequence[str], conversations: Sequence[Sequence[Message]]
+    ) -> "Future[ModerationResult]":
+        """Starts one verdict on several texts and conversations together, and returns at once."""
+        return self._submit((*map(self._planner.text, texts), *map(self._planner.chat, conversations)), join)
 
     def close(self) -> None:
         """Cancels what runs and closes the connections. A closed moderator lets nothing through."""
@@ -226,23 +214,24 @@ class Moderator(Unpicklable):
     def __repr__(self) -> str:
         return f"Moderator(model={self.model!r}, preset={self.rules.preset!r}, on_error={self.on_error!r})"
 
-    def _submit(self, cases: list[Case], shape: Callable[[list[ModerationResult]], _T]) -> "Future[_T]":
+    def _submit(self, asked: Iterable[Case], shape: Callable[[list[ModerationResult]], _T]) -> "Future[_T]":
+        began = self._clock()
+        cases = tuple(asked)
         units = {unit.key: unit for case in cases for unit, _, _ in case.units}
         known = self._cache.get(units)
         missing = [unit for key, unit in units.items() if key not in known]
-        began = self._clock()
 
         async def ask(wire: Wire) -> _T:
             outcomes = await self._ask(wire, missing)
             outcomes.answers.update(known)
-            return self._conclude(cases, outcomes, began, shape)
+            return shape(self._conclude(cases, outcomes, began))
 
         done: Future[_T] = Future()
         failure: GuardError | None = None
         try:
             if missing:
                 return self._loop.submit(ask)
-            done.set_result(self._conclude(cases, _Outcomes(answers=known), began, shape))
+            done.set_result(shape(self._conclude(cases, Outcomes(answers=known), began)))
         except LoopClosedError:
             failure = closed()
         except GuardError as error:
@@ -251,10 +240,10 @@ class Moderator(Unpicklable):
             done.set_exception(failure)
         return done
 
-    async def _ask(self, wire: Wire, units: list[Unit]) -> _Outcomes:
+    async def _ask(self, wire: Wire, units: list[Unit]) -> Outcomes:
         batches = self._planner.batches(units)
         answered = await asyncio.gather(*(_one(wire, batch) for batch in batches))
-        outcomes = _Outcomes()
+        outcomes = Outcomes()
         for batch, reply in zip(batches, answered, strict=True):
             if isinstance(reply, GuardError):
                 outcomes.failures.update({unit.key: reply for unit in batch})
@@ -263,47 +252,13 @@ class Moderator(Unpicklable):
         self._cache.put(outcomes.answers)
         return outcomes
 
-    def _conclude(
-        self,
-        cases: list[Case],
-        outcomes: _Outcomes,
-        began: float,
-        shape: Callable[[list[ModerationResult]], _T],
-    ) -> _T:
-        results: list[ModerationResult] = []
-        failure: GuardError | None = None
-        for case in cases:
-            verdicts: list[ModerationResult] = [self._media(case)]
-            for unit, start, end in case.units:
-                problem = outcomes.failures.get(unit.key)
-                if problem is None:
-                    try:
-                        verdicts.append(self.rules.decide(outcomes.answers[unit.key], start=start, end=end))
-                    except GuardUnavailable as error:
-                        problem = error
-                if problem is not None:
-                    failure = failure or problem
-                    verdicts.append(_skipped(start, end))
-            results.append(join(verdicts) if len(verdicts) > 1 else verdicts[0])
+    def _conclude(self, cases: Sequence[Case], outcomes: Outcomes, began: float) -> list[ModerationResult]:
+        results, failure = conclude(cases, outcomes, self.rules, self._unchecked)
         self._report(results, failure, self._clock() - began)
         if failure and self.on_error == "block":
             failure.__cause__ = failure.__context__ = None
             raise failure.with_traceback(None)
-        return shape(results)
-
-    def _media(self, case: Case) -> ModerationResult:
-        found = tuple(
-            Finding(
-                rule=f"{UNCHECKED_RULE}-{kind}",
-                category=Category.MODERATION,
-                severity=Severity.LOW,
-                start=0,
-                end=case.length,
-                action=self._unchecked,
-            )
-            for kind in case.unchecked
-        )
-        return ModerationResult(safe=not found or self._unchecked is not Action.BLOCK, findings=found)
+        return results
 
     def _report(self, results: list[ModerationResult], failure: GuardError | None, took: float) -> None:
         if failure is not None:
@@ -330,18 +285,6 @@ async def _one(wire: Wire, batch: list[Unit]) -> tuple[Answer, ...] | GuardError
         return await wire.ask(Question(path=batch[0].path, inputs=tuple(unit.payload for unit in batch)))
     except GuardError as error:
         return error
-
-
-def _skipped(start: int, end: int) -> ModerationResult:
-    found = Finding(
-        rule=SKIPPED_RULE, category=Category.MODERATION, severity=Severity.MEDIUM, start=start, end=end, score=0.0
-    )
-    return ModerationResult(safe=True, findings=(found,))
-
-
-def _only(results: list[ModerationResult]) -> ModerationResult:
-    (result,) = results
-    return result
 
 
 def _ring(keys: KeyRing | str | SecretStr | Sequence[str | SecretStr] | None) -> KeyRing:

@@ -21,7 +21,6 @@ __all__ = [
     "CATEGORIES_2603",
     "COMPONENT",
     "SUBJECTS",
-    "UNCHECKED_RULE",
     "Answer",
     "ModerationResult",
     "ModerationRules",
@@ -39,9 +38,6 @@ Preset: TypeAlias = Literal["harm-only", "all"]
 
 COMPONENT = "moderation"
 """Names this part of the package in errors."""
-UNCHECKED_RULE = "moderation-unchecked-media"
-"""Rule id of what the classifier cannot read: images, audio, files."""
-
 _MERGED = "dangerous_and_criminal_content"
 _PARTS = ("dangerous", "criminal")
 SUBJECTS = frozenset({"health", "financial", "law", "pii"})
