@@ -195,15 +195,12 @@ class CompiledRule:
         order: its place among the rules of its set; the lower one's label wins where two begin together.
     """
 
-    __slots__ = ("_at_start", "_lead", "_search", "order", "overlap", "rule", "tail", "validator")
+    __slots__ = ("_compiled", "order", "overlap", "rule", "tail", "validator")
 
     def __init__(self, rule: Rule, order: int) -> None:
         self.rule = rule
         self.order = order
-        source = _head(rule)
-        self._lead = rule.lead is not None
-        self._at_start: Search | None = compile_pattern(source).match if self._lead else None
-        self._search: Search = compile_pattern(_lead(rule) + source).search
+        self._compiled: tuple[Search | None, Search] | None = None
         widest = rule.head.width[1]
         self.overlap: int | None = None if rule.through or widest is None else (widest + 1) * _WIDEST
         self.tail = CompiledTail(rule) if rule.tail else None
@@ -211,12 +208,18 @@ class CompiledRule:
 
     def find(self, data: bytes, at: int, stop: int) -> tuple[int, int] | None:
         """The next head that begins at `at` or later and ends by `stop`; 0 is the beginning of the text itself."""
-        if self._at_start is None:
-            found = self._search(data, at, stop)
+        if self._compiled is None:
+            # A set says which rules a text holds: most are never looked for on their own.
+            source = _head(self.rule)
+            at_start = compile_pattern(source).match if self.rule.lead is not None else None
+            self._compiled = at_start, compile_pattern(_lead(self.rule) + source).search
+        begins, search = self._compiled
+        if begins is None:
+            found = search(data, at, stop)
             return None if found is None else (found.start(), found.end())
-        if at == 0 and (found := self._at_start(data, 0, stop)) is not None:
+        if at == 0 and (found := begins(data, 0, stop)) is not None:
             return 0, found.end()
-        found = self._search(data, previous_character(data, at), stop)
+        found = search(data, previous_character(data, at), stop)
         return None if found is None else (found.start() + character_length(data[found.start()]), found.end())
 
 
@@ -237,6 +240,54 @@ class _Group:
         return (self.members[index] for index in found if index != canary)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Live:
+    """What a text may end in that more text could still complete.
+
+    Args:
+        anywhere: of the rules without a lead.
+        led: of each lead's rules: at the text's beginning, and after the lead.
+    """
+
+    anywhere: tuple[Search, ...]
+    led: tuple[tuple[Search, Search], ...]
+
+    def hold(self, data: bytes, at: int) -> int:
+        hold = stop = len(data)
+        for search in self.anywhere:
+            if (found := search(data, at, stop)) is not None:
+                hold = min(hold, found.start())
+        for at_start, search in self.led:
+            if at == 0 and at_start(data, 0, stop) is not None:
+                return 0
+            if (found := search(data, previous_character(data, at), stop)) is not None:
+                hold = min(hold, found.start() + character_length(data[found.start()]))
+        return hold
+
+
+def _live(compiled: tuple[CompiledRule, ...]) -> _Live:
+    # One pattern a group: a single big one has too many states.
+    anywhere = tuple(
+        compile_pattern(rf"(?:{'|'.join(found)})\z", _SET_MEMORY).search
+        for members in _grouped(compiled)
+        if (found := [one.rule.head.live for one in members if not one.rule.lead and one.rule.head.live])
+    )
+    by_lead: dict[str, list[str]] = {}
+    for one in compiled:
+        if one.rule.lead and one.rule.head.live:
+            by_lead.setdefault(_lead(one.rule), []).append(one.rule.head.live)
+    led: list[tuple[Search, Search]] = []
+    for lead, sources in by_lead.items():
+        live = f"(?:{'|'.join(sources)})"
+        led.append(
+            (
+                compile_pattern(rf"{live}\z", _SET_MEMORY).match,
+                compile_pattern(rf"{lead}{live}\z", _SET_MEMORY).search,
+            )
+        )
+    return _Live(anywhere=anywhere, led=tuple(led))
+
+
 class RuleSet:
     """Rules compiled once. Immutable, and safe to use from any number of threads.
 
@@ -244,44 +295,20 @@ class RuleSet:
         rules: in the order of their precedence.
     """
 
-    __slots__ = ("_groups", "_leads", "_lives", "compiled", "longest_head")
+    __slots__ = ("_groups", "_live", "compiled", "longest_head")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.compiled = tuple(CompiledRule(rule, order) for order, rule in enumerate(rules))
         self.longest_head = max((one.rule.head.width[1] or 0 for one in self.compiled), default=0)
-        self._groups: list[_Group] = []
-        self._lives: list[Search] = []
-        self._leads: list[tuple[Search, Search]] = []
-        for members in _grouped(self.compiled):
-            self._groups.append(_group(members))
-            # One pattern a group: a single big one has too many states.
-            if found := [one.rule.head.live for one in members if not one.rule.lead and one.rule.head.live]:
-                self._lives.append(compile_pattern(rf"(?:{'|'.join(found)})\z", _SET_MEMORY).search)
-        by_lead: dict[str, list[str]] = {}
-        for one in self.compiled:
-            if one.rule.lead and one.rule.head.live:
-                by_lead.setdefault(_lead(one.rule), []).append(one.rule.head.live)
-        for lead, sources in by_lead.items():
-            live = f"(?:{'|'.join(sources)})"
-            self._leads.append(
-                (
-                    compile_pattern(rf"{live}\z", _SET_MEMORY).match,
-                    compile_pattern(rf"{lead}{live}\z", _SET_MEMORY).search,
-                )
-            )
+        self._groups = [_group(members) for members in _grouped(self.compiled)]
+        self._live: _Live | None = None
 
     def hold(self, data: bytes, at: int) -> int:
         """The first byte from `at` on at which a head may have begun that more text could complete or lengthen."""
-        hold = stop = len(data)
-        for search in self._lives:
-            if (found := search(data, at, stop)) is not None:
-                hold = min(hold, found.start())
-        for at_start, search in self._leads:
-            if at == 0 and at_start(data, 0, stop) is not None:
-                return 0
-            if (found := search(data, previous_character(data, at), stop)) is not None:
-                hold = min(hold, found.start() + character_length(data[found.start()]))
-        return hold
+        if self._live is None:
+            # Only a stream asks, and what is made here takes far longer than the rest.
+            self._live = _live(self.compiled)
+        return self._live.hold(data, at)
 
     def stretches(self, data: bytes) -> Iterator[tuple[CompiledRule, list[tuple[int, int]]]]:
         """The rules whose heads are in the text, each with the stretches in which they may begin."""

@@ -10,6 +10,7 @@ line break. Of all matches that begin at one place the longest counts, so the or
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from guard_integrations.errors import PolicyError
@@ -105,7 +106,7 @@ class Pattern:
         Raises:
             PolicyError: when it is not of the portable subset; says at which character, and why.
         """
-        return cls(source=source, root=_Parser(source).parse(), ignore_case=ignore_case)
+        return cls(source=source, root=_parsed(source), ignore_case=ignore_case)
 
     @property
     def width(self) -> tuple[int, int | None]:
@@ -137,6 +138,11 @@ class Pattern:
         if not self.width[0]:
             yield "matches the empty text"
         yield from _deaf_edges(self.root)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(source: str) -> Node:
+    return _Parser(source).parse()
 
 
 class _Parser:
