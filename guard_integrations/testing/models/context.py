@@ -8,7 +8,6 @@ from guard_integrations.testing.models.words import words
 __all__ = ["answer_from_context", "condense", "echo", "quote_tool_result"]
 
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|[.!?](?!\s|$)[^.!?\n]*)*")
-_QUESTION = re.compile(r"[^.!?\n]*\?")
 _STANDALONE = re.compile(r"standalone (?:question|query)", re.IGNORECASE)
 
 
@@ -43,6 +42,7 @@ def answer_from_context(conversation: Conversation) -> str | None:
 
 def echo(conversation: Conversation) -> str:
     """A short harmless answer that repeats the question, if there is one, and nothing else."""
-    if question := _QUESTION.search(conversation.query):
-        return f"You asked: {question.group().strip()} I am a small local model and know only what I am given."
+    question = next((s for s in _SENTENCE.findall(conversation.query) if s.endswith("?")), None)
+    if question:
+        return f"You asked: {question.strip()} I am a small local model and know only what I am given."
     return f"I have read your message of {len(conversation.query.split())} words. What would you like to know?"

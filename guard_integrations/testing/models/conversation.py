@@ -7,18 +7,21 @@ from functools import cached_property
 
 __all__ = ["Conversation", "OfferedTool", "Turn", "turns_of"]
 
-# Where prompts put what was retrieved: between two lines of dashes, or behind a heading that names the context.
-_FENCED = re.compile(r"^[ \t]*-{5,}[ \t]*\n(.*?)\n[ \t]*-{5,}[ \t]*$", re.MULTILINE | re.DOTALL)
-_HEADED = re.compile(
-    r"(?:\b(?:context|documents?|sources?|passages?|search results)\b[^\n:]{0,60}:[ \t]*\n)(.*?)"
-    r"(?=^[ \t]*(?:question|query|user(?: question)?|instructions?|existing answer|answer|helpful answer)\b[ \t]*:|\Z)",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+# Where prompts put what was retrieved: between two lines of dashes, or behind a line that names the context.
+_FENCE = re.compile(r"^[ \t]*-{5,}[ \t]*$", re.MULTILINE)
+_HEADING = re.compile(
+    r"\b(?:context|documents?|sources?|passages?|search results)\b[^\n:]{0,60}:[ \t]*\n", re.IGNORECASE
 )
-_LABELLED = re.compile(
-    r"^[ \t]*(?:user )?(?:question|query|follow[- ]?up (?:input|message|question))[ \t]*:[ \t]*(.+?)[ \t]*"
-    r"(?=^[ \t]*(?:[a-z]+ )?(?:answer|question)[ \t]*:|\Z)",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+_CONTEXT_END = re.compile(
+    r"^[ \t]*(?:question|query|user(?: question)?|instructions?|existing answer|answer|helpful answer)\b[ \t]*:",
+    re.IGNORECASE | re.MULTILINE,
 )
+# Where they put what the user asks: behind such a label, up to the next.
+_LABEL = re.compile(
+    r"^[ \t]*(?:user )?(?:question|query|follow[- ]?up (?:input|message|question))[ \t]*:[ \t]*(?=\S)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_LABEL_END = re.compile(r"^[ \t]*(?:[a-z]+ )?(?:answer|question)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _TAG_LINE = re.compile(r"^[ \t]*</?[a-z_][\w.-]*(?:[ \t][^<>\n]*)?>[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -94,31 +97,33 @@ class Conversation:
     @cached_property
     def context(self) -> str:
         """What was retrieved: fenced or headed text in the user's turns or, as chat engines do it, in the system's."""
-        return "\n".join(_context(text) for text in (self.user, self.system)).strip()
+        return "\n".join(_parted(text)[0] for text in (self.user, self.system)).strip()
 
     @cached_property
     def query(self) -> str:
         """What the user asks, without the context: behind "Query:" or "Question:", else all that is not context."""
-        if labelled := list(_LABELLED.finditer(self.user)):
-            return labelled[-1][1].strip()
-        found = _context_match(self.user)
-        text = self.user if found is None else self.user[: found.start()] + "\n" + self.user[found.end() :]
-        return _TAG_LINE.sub("", text).strip()
+        if labels := list(_LABEL.finditer(self.user)):
+            start = labels[-1].end()
+            end = _LABEL_END.search(self.user, start)
+            return self.user[start : end.start() if end else None].strip()
+        return _TAG_LINE.sub("", _parted(self.user)[1]).strip()
 
     @cached_property
     def untrusted(self) -> str:
         """Everything that instructions are read from: context, tool results and the user, one after the other."""
-        parts = [_context(self.system), self.user, *(turn.text for turn in self.tool_results)]
+        parts = [_parted(self.system)[0], self.user, *(turn.text for turn in self.tool_results)]
         return "\n".join(part for part in parts if part)
 
 
-def _context_match(text: str) -> re.Match[str] | None:
-    return _FENCED.search(text) or _HEADED.search(text)
-
-
-def _context(text: str) -> str:
-    found = _context_match(text)
-    return found[1] if found else ""
+def _parted(text: str) -> tuple[str, str]:
+    """The retrieved context in a text, and the text without it."""
+    if (first := _FENCE.search(text)) and (second := _FENCE.search(text, first.end())):
+        return text[first.end() : second.start()], text[: first.start()] + "\n" + text[second.end() :]
+    if heading := _HEADING.search(text):
+        end = _CONTEXT_END.search(text, heading.end())
+        behind = end.start() if end else len(text)
+        return text[heading.end() : behind], text[: heading.start()] + "\n" + text[behind:]
+    return "", text
 
 
 def _text(content: object) -> str:

@@ -35,6 +35,7 @@ BEHAVIOURS: tuple[Callable[[Conversation], str | None], ...] = (
     quote_tool_result,
     answer_from_context,
 )
+_BRACES = 50  # opening braces in a prompt at which a schema is looked for
 _KEYS = re.compile(r"[`\"']([A-Za-z_]\w*)[`\"']")
 
 
@@ -77,10 +78,12 @@ def _schema_in(prompt: str) -> tuple[Mapping[str, object] | None, str]:
     """The last JSON schema that stands in the prompt, as output parsers put it there, and the prompt without it."""
     found: Mapping[str, object] | None = None
     rest, at = prompt, 0
-    while (at := prompt.find("{", at)) >= 0:
+    for _ in range(_BRACES if '"properties"' in prompt else 0):
+        if (at := prompt.find("{", at)) < 0:
+            break
         try:
             value, end = json.JSONDecoder().raw_decode(prompt, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             at += 1
             continue
         if isinstance(value, dict) and isinstance(value.get("properties"), dict):

@@ -50,7 +50,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "law": (r"\b(?:legal advice|should i sue|can i sue|am i liable|is it legal for me)\b",),
     "pii": (
-        r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b",
+        r"\b[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{1,63}\b",
         r"\b\d{3}-\d{2}-\d{4}\b",
         r"\b(?:my|his|her|their) (?:home address|social security number|passport number|phone number) is\b",
         r"\+\d[\d ()-]{8,}\d\b",

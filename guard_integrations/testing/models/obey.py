@@ -39,7 +39,7 @@ OVERRIDE = re.compile(
     _I,
 )
 _AUTHORITY = (
-    r"(?:^|[\n\[(<>*#])\W*(?:system|important|attention|urgent|admin(?:istrator)?|new instructions?|new task"
+    r"(?:^|[\n\[(<>*#])\W{0,20}(?:system|important|attention|urgent|admin(?:istrator)?|new instructions?|new task"
     r"|(?:note|message|instructions?) (?:to|for) (?:the |any |all )?(?:ai|assistants?|llms?|models?|agents?)\b|ai assistant|assistant)\b[^:\n]{0,40}:"
     r"|\[/?(?:system|inst)\]|<\|?/?(?:system|important|im_start|im_end)\b[^>\n]*>"
     r"|\b(?:you are now|from now on|you must|your new (?:task|instruction|goal|role) is|instead of answering"
@@ -80,7 +80,7 @@ _EXACT = re.compile(
     _I | re.DOTALL,
 )
 _PLAIN = re.compile(
-    r"(?:^|[.!?\n>])\s*(?:(?:please|now|then|ok(?:ay)?|hey|can you|could you|would you|just|bitte|s'il (?:te|vous) plaît|por favor)[,\s]+)*"
+    r"(?:^|[.!?\n>])\s{0,20}(?:(?:please|now|then|ok(?:ay)?|hey|can you|could you|would you|just|bitte|s'il (?:te|vous) plaît|por favor)[,\s]{1,20}){0,4}"
     r"(?=(?:say|print|output|repeat|echo|reply\s+with|respond\s+with|answer\s+with|dis|dites|affiche|répète|sage?|wiederhole|di|repite)\b)",
     _I,
 )

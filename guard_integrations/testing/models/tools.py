@@ -12,6 +12,10 @@ from guard_integrations.testing.models.values import Source, value_for
 __all__ = ["Call", "call_tools"]
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TO_BRACE = re.compile(
+    r"[`\"']?\s*(?:tool|function)?\s*(?:with|using)?\s*(?:the|these)?\s*(?:arguments?|args|inputs?|parameters|json)?\s*[:=]?[\s`]*(?=\{)",
+    re.IGNORECASE,
+)
 _GENERIC = frozenset(
     [
         "a",
@@ -54,7 +58,8 @@ def call_tools(conversation: Conversation) -> list[Call]:
     `tool_choice` decides first: "none" calls nothing, "any" and "required" call one, the best fitting that was not called
     yet, and a named tool is called. "auto" calls the tools whose name stands in what was not answered yet (`send_email`,
     "send email"), in a document or a tool result too; failing that, one tool if the user's question has all the telling
-    words of its name ("weather" for `get_weather`). A tool that was called since the last answer is not called again.
+    words of its name ("weather" for `get_weather`); failing that, the only tool, if its name is a class's and no verb's
+    (`Place`): so frameworks ask for structured output. A tool that was called since the last answer is not called again.
     Without `parallel_tool_calls` only the first is called.
 
     Arguments: a JSON object or a Python-style call behind the tool's name is taken as it stands; else they are made from
@@ -89,7 +94,8 @@ def _chosen(conversation: Conversation) -> list[OfferedTool]:
     named = [tool for tool in fresh if _mention(tool.name, conversation.untrusted)]
     if named or conversation.called:
         return named
-    return [tool for tool in fresh if _telling_words_in(tool.name, conversation.query)][:1]
+    telling = [tool for tool in fresh if _telling_words_in(tool.name, conversation.query)][:1]
+    return telling or [tool for tool in fresh if len(conversation.tools) == 1 and _is_form(tool.name)]
 
 
 def _mention(name: str, text: str) -> re.Match[str] | None:
@@ -97,9 +103,16 @@ def _mention(name: str, text: str) -> re.Match[str] | None:
     return re.search(rf"(?<!\w){spoken}(?!\w)", text, re.IGNORECASE)
 
 
+def _is_form(name: str) -> bool:
+    return name[0].isupper() and _split(name)[0] not in _GENERIC
+
+
+def _split(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).casefold())
+
+
 def _name_words(name: str) -> list[str]:
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return [word for word in re.findall(r"[a-z0-9]+", split.casefold()) if word not in _GENERIC]
+    return [word for word in _split(name) if word not in _GENERIC]
 
 
 def _stands_in(word: str, words: list[str]) -> bool:
@@ -129,10 +142,10 @@ def _arguments(tool: OfferedTool, conversation: Conversation) -> str:
 
 
 def _given(tool: OfferedTool, behind: str) -> dict[str, object] | None:
-    if brace := re.match(r"[^{\n]{0,60}(?=\{)", behind):
+    if brace := _TO_BRACE.match(behind):
         try:
             value, _ = json.JSONDecoder().raw_decode(behind, brace.end())
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
     if not behind.startswith("(") or (end := _closing(behind)) is None:
@@ -144,7 +157,7 @@ def _given(tool: OfferedTool, behind: str) -> dict[str, object] | None:
         names = list(properties) if isinstance(properties := tool.parameters.get("properties"), dict) else []
         pairs = [*zip(names, call.args, strict=False), *((word.arg or "", word.value) for word in call.keywords)]
         return {name: ast.literal_eval(value) for name, value in pairs}
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 

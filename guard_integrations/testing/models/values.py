@@ -12,7 +12,7 @@ _QUOTED = re.compile(r"\"([^\"\n]+)\"|'((?:[^'\n]|'(?=\w))+)'(?!\w)|“([^”\n]
 _NAME = re.compile(
     r"(?<=\b(?:in|to|of)\s)(?:[A-Z][\w'-]+)(?:\s[A-Z][\w'-]+)*|(?<=\b(?:for|von|für)\s)(?:[A-Z][\w'-]+)(?:\s[A-Z][\w'-]+)*"
 )
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
+_EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,63}\w")
 _URL = re.compile(r"https?://[^\s<>\"')]+")
 _EMAIL_NAMES = re.compile(r"e[-_]?mail|^(?:to|recipient|address)$")
 _URL_NAMES = re.compile(r"ur[li]|link")
