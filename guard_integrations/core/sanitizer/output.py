@@ -13,6 +13,8 @@ from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.detector import Detector, Edit, Session, Step
 from guard_integrations.core.scanner.engine import RuleSet
+from guard_integrations.core.scanner.invisible import InvisibleDetector
+from guard_integrations.core.scanner.leak import LeakDetector
 from guard_integrations.core.scanner.rule import Rule, rules_of
 from guard_integrations.core.scanner.session import RuleDetector
 from guard_integrations.errors import PolicyError
@@ -49,6 +51,7 @@ class OutputSanitizer:
 
     Args:
         policy: what to look for and what to do about it.
+        system_prompt: the actual system prompt, which must not come out; without it none is looked for.
         vault: holds the conversation's pseudonyms: their tokens become values again after everything else, except
             inside URLs. Also needed for the strategy `pseudonymise`.
 
@@ -56,7 +59,13 @@ class OutputSanitizer:
         PolicyError: the policy leaves nothing to look for, or one of its rule packs is not valid.
     """
 
-    def __init__(self, policy: GuardPolicy | None = None, *, vault: PseudonymVault | None = None) -> None:
+    def __init__(
+        self,
+        policy: GuardPolicy | None = None,
+        *,
+        system_prompt: str | None = None,
+        vault: PseudonymVault | None = None,
+    ) -> None:
         self.policy = policy or GuardPolicy()
         self._vault = vault
         rules = rules_of(self.policy, "output")
@@ -65,8 +74,24 @@ class OutputSanitizer:
         cleaned = [rule for rule in rules if rule.category in _CLEANED_FIRST]
         redacted = [rule for rule in rules if rule.category not in _CLEANED_FIRST]
         named = [rule for rule in rules if rule.category in REPLACED]
-        self._passes = tuple((detector_of(self.policy, part, vault=vault),) for part in (cleaned, redacted) if part)
+        passes = (
+            () if self.policy.profile == "basic" else (self._invisible(),),
+            (detector_of(self.policy, cleaned, vault=vault),) if cleaned else (),
+            (
+                *([detector_of(self.policy, redacted, vault=vault)] if redacted else ()),
+                *self._leaks(system_prompt),
+            ),
+        )
+        self._passes = tuple(detectors for detectors in passes if detectors)
         self._named = (detector_of(self.policy, named, vault=vault),) if named else ()
+
+    def _invisible(self) -> Detector:
+        return InvisibleDetector(action=self.policy.actions.invisible, disabled=self.policy.disabled_rules)
+
+    def _leaks(self, system_prompt: str | None) -> tuple[Detector, ...]:
+        if not system_prompt:
+            return ()
+        return (LeakDetector(system_prompt, action=self.policy.actions.leak, disabled=self.policy.disabled_rules),)
 
     def sanitize(self, text: str, *, restore: bool = True) -> Sanitized:
         """Makes a whole answer safe.

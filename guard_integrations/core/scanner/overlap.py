@@ -1,0 +1,246 @@
+"""The stretches that a growing text has in common with a prompt."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from guard_integrations.core.scanner.folding import fold_character
+from guard_integrations.core.scanner.prompt_index import GRAM, LEAD, PromptIndex
+
+__all__ = ["LABEL", "Leak", "Overlap"]
+
+LABEL: Final = "[REDACTED]"
+_GAP: Final = 256
+"""Characters without a letter that end a stretch."""
+_KEEP: Final = 64
+"""Folded bytes that are kept though nothing begins in them."""
+_LETTERS_ALONE: Final = 6
+"""Where digits count, letters do only if one of so many characters before was a digit: prose is passed over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """A stretch that is a leak; offsets are characters from the beginning of the whole text.
+
+    Args:
+        rule: id of the rule.
+        view: how the prompt is written in it.
+        start: where it begins.
+        end: one past its end, with the digits that follow it.
+        shown: the first character that is replaced.
+    """
+
+    rule: str
+    view: str
+    start: int
+    end: int
+    shown: int
+
+
+@dataclass(slots=True)
+class _Tail:
+    """The folded bytes of a text's end, and for each the characters that it stands for."""
+
+    base: int  # place of the first byte kept, among all folded bytes
+    folded: bytearray
+    begins: list[int]
+    ends: list[int]
+    opens: list[bool]  # whether a word begins there
+
+    def append(self, byte: int, begin: int, end: int, *, opens: bool) -> None:
+        self.folded.append(byte)
+        self.begins.append(begin)
+        self.ends.append(end)
+        self.opens.append(opens)
+
+    def drop(self, size: int) -> None:
+        del self.folded[:size], self.begins[:size], self.ends[:size], self.opens[:size]
+        self.base += size
+
+
+class Overlap:
+    """One text, compared with one index while it grows.
+
+    Places are counted in folded bytes from the beginning of the text. A stretch lies on a *diagonal*: the place in
+    the haystack less the place in the text, which is the same all along it.
+    """
+
+    def __init__(self, index: PromptIndex) -> None:
+        self._index = index
+        self._tail = _Tail(0, bytearray(), [], [], [])
+        self._raw = 0  # characters folded
+        self._pending = ""  # may be the beginning of a label, so not folded yet
+        self._gap = 0  # characters since the last byte
+        self._since_digit = _LETTERS_ALONE
+        self._after_letter = False
+        self._growing: dict[int, int] = {}  # stretches that the text ends with: diagonal, start
+        self._compared = 0  # place up to which those have been compared
+        self._looked_up = 0  # place of the next gram to look up, a multiple of its length
+        self._hold: int | None = None
+
+    def feed(self, text: str, *, final: bool) -> list[Leak]:
+        """Leaks whose end is known with one more piece of the text."""
+        pieces = (self._pending + text).split(LABEL)
+        self._pending = "" if final else _label_begun(pieces[-1])
+        pieces[-1] = pieces[-1][: len(pieces[-1]) - len(self._pending)]
+        for number, piece in enumerate(pieces):
+            if number:
+                self._break(len(LABEL))
+            self._take(piece)
+        ended = [*self._grow(), *self._begin()]
+        if final:
+            ended += [(diagonal, start, self._end) for diagonal, start in self._growing.items()]
+        leaks = _merged([leak for stretch in ended if (leak := self._judge(*stretch))])
+        self._settle()
+        return leaks
+
+    @property
+    def hold(self) -> int:
+        """The first character at which a leak may yet begin to be replaced, as of the last piece."""
+        return self._raw if self._hold is None else self._hold
+
+    @property
+    def _end(self) -> int:
+        return self._tail.base + len(self._tail.folded)
+
+    def _take(self, text: str) -> None:
+        digits, tail = self._index.digits, self._tail
+        if digits and self._since_digit >= _LETTERS_ALONE and not any(map(str.isdigit, text)):
+            self._widen(len(text))
+            self._raw += len(text)
+            return
+        for at, char in enumerate(text, self._raw):
+            letter = char.isalpha()
+            taken = fold_character(char) if letter or digits else b""
+            if digits:
+                self._since_digit = 0 if char.isdigit() else self._since_digit + letter
+                taken = taken if self._since_digit < _LETTERS_ALONE else b""
+            for byte in taken:
+                tail.append(byte, at, at + 1, opens=not self._after_letter)
+                self._gap = 0
+            if not taken:
+                if tail.ends and self._gap < _GAP and char.isdigit():
+                    tail.ends[-1] = at + 1
+                self._widen(1)
+            self._after_letter = letter
+        self._raw += len(text)
+
+    def _widen(self, size: int) -> None:
+        """Counts characters that fold to nothing; where there are too many, no stretch goes on."""
+        if self._gap < _GAP <= self._gap + size:
+            self._tail.append(0, self._raw, self._raw, opens=False)
+        self._gap += size
+
+    def _break(self, size: int) -> None:
+        """Passes over a label, at which no stretch goes on."""
+        self._tail.append(0, self._raw, self._raw, opens=False)
+        self._raw += size
+        self._gap = 0
+        self._since_digit = _LETTERS_ALONE
+        self._after_letter = False
+
+    def _grow(self) -> list[tuple[int, int, int]]:
+        """Lets the growing stretches go on; those that have ended: diagonal, start, end."""
+        ended = []
+        for diagonal, start in list(self._growing.items()):
+            end = self._right(self._compared, self._compared + diagonal)
+            if end < self._end:
+                ended.append((diagonal, start, end))
+                del self._growing[diagonal]
+        return ended
+
+    def _begin(self) -> list[tuple[int, int, int]]:
+        """Looks up the grams that are new; stretches that have begun and ended: diagonal, start, end."""
+        index, tail = self._index, self._tail
+        ended: list[tuple[int, int, int]] = []
+        reached: dict[int, int] = {}  # by diagonal
+        at = self._looked_up
+        while at + GRAM <= self._end:
+            gram = bytes(tail.folded[at - tail.base : at - tail.base + GRAM])
+            for place in index.places(gram) if gram in index.grams else ():
+                diagonal = place - at
+                if diagonal in self._growing or reached.get(diagonal, 0) > at:
+                    continue
+                stretch = (diagonal, self._left(at, place), self._right(at + GRAM, place + GRAM))
+                if stretch[2] == self._end:
+                    self._growing[diagonal] = stretch[1]
+                else:
+                    reached[diagonal] = stretch[2]
+                    ended.append(stretch)
+            at += GRAM
+        self._looked_up = at
+        return ended
+
+    def _judge(self, diagonal: int, start: int, end: int) -> Leak | None:
+        verdict = self._index.judge(start + diagonal, end - start)
+        if verdict is None:
+            return None
+        tail = self._tail
+        return Leak(
+            rule=verdict[0],
+            view=verdict[1],
+            start=tail.begins[start - tail.base],
+            end=tail.ends[end - 1 - tail.base],
+            shown=tail.begins[self._shown(diagonal, start, end) - tail.base],
+        )
+
+    def _shown(self, diagonal: int, start: int, end: int) -> int:
+        """The first place of a stretch that is replaced if it is a leak."""
+        shown = min(start + LEAD, end)
+        for offset in self._index.distinctive(start + diagonal, shown - start):
+            if self._tail.opens[start + offset - self._tail.base]:
+                return start + offset
+        return shown
+
+    def _settle(self) -> None:
+        """Notes what is held, and drops what no stretch can reach any more."""
+        tail, index, end = self._tail, self._index, self._end
+        self._compared = end
+        gram = bytes(tail.folded[-GRAM:])
+        for place in index.places(gram) if gram in index.grams else ():
+            diagonal = place + GRAM - end
+            if diagonal not in self._growing:
+                self._growing[diagonal] = self._left(end - GRAM, place)
+        shown = min((self._shown(*stretch, end) for stretch in self._growing.items()), default=end)
+        for length in range(min(LEAD, len(tail.folded)) if index.openings else 0, 0, -1):
+            if tail.opens[-length] and bytes(tail.folded[-length:]) in index.openings:
+                shown = min(shown, end - length)
+                break
+        self._hold = tail.begins[shown - tail.base] if shown < end else None
+        drop = min([end - _KEEP, *self._growing.values()]) - tail.base
+        if drop > 0:
+            tail.drop(drop)
+
+    def _left(self, at: int, place: int) -> int:
+        """Where a stretch that goes through a place begins."""
+        folded, haystack, base = self._tail.folded, self._index.haystack, self._tail.base
+        while at > base and place and folded[at - base - 1] == haystack[place - 1]:
+            at -= 1
+            place -= 1
+        return at
+
+    def _right(self, at: int, place: int) -> int:
+        """Where a stretch that goes through a place ends."""
+        folded, haystack, base = self._tail.folded, self._index.haystack, self._tail.base
+        end = self._end
+        while at < end and folded[at - base] == haystack[place]:  # which ends with a byte that no text has
+            at += 1
+            place += 1
+        return at
+
+
+def _label_begun(text: str) -> str:
+    """The longest end of a text that a label begins with."""
+    at = text.rfind("[", -len(LABEL))
+    return text[at:] if at >= 0 and LABEL.startswith(text[at:]) else ""
+
+
+def _merged(leaks: list[Leak]) -> list[Leak]:
+    """Leaks that overlap, as one; by the rule of the one that begins first."""
+    merged: list[Leak] = []
+    for leak in sorted(leaks, key=lambda leak: (leak.shown, leak.start)):
+        last = merged[-1] if merged else None
+        if last is not None and leak.shown < last.end:
+            merged[-1] = replace(last, end=max(last.end, leak.end))
+        else:
+            merged.append(leak)
+    return merged
