@@ -72,15 +72,12 @@ class OutputSanitizer:
         if not rules:
             raise PolicyError("the policy leaves no rule for output: enable one, or leave the sanitizer out")
         cleaned = [rule for rule in rules if rule.category in _CLEANED_FIRST]
-        redacted = [rule for rule in rules if rule.category not in _CLEANED_FIRST]
         named = [rule for rule in rules if rule.category in REPLACED]
         passes = (
             () if self.policy.profile == "basic" else (self._invisible(),),
             (detector_of(self.policy, cleaned, vault=vault),) if cleaned else (),
-            (
-                *([detector_of(self.policy, redacted, vault=vault)] if redacted else ()),
-                *self._leaks(system_prompt),
-            ),
+            # This looks for everything again: beside a label there may be what was not there before.
+            (detector_of(self.policy, rules, vault=vault), *self._leaks(system_prompt)),
         )
         self._passes = tuple(detectors for detectors in passes if detectors)
         self._named = (detector_of(self.policy, named, vault=vault),) if named else ()

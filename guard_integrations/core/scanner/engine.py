@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from guard_integrations.core.findings import Category
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rule import Rule, Run
+from guard_integrations.core.scanner.utf8 import character_length, decode, encode, previous_character
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.errors import GuardUnavailable
 
@@ -31,9 +32,7 @@ __all__ = [
     "RuleSet",
     "Search",
     "TailState",
-    "character_length",
     "compile_pattern",
-    "previous_character",
 ]
 
 _SET_MEMORY: Final = 64 << 20
@@ -74,19 +73,6 @@ class Compiled(Protocol):
     @property
     def match(self) -> Search:
         """Looks at the first of the two places only."""
-
-
-def character_length(first: int) -> int:
-    """Bytes of the UTF-8 character that begins with this byte."""
-    return 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4  # noqa: PLR2004 - UTF-8's own numbers
-
-
-def previous_character(data: bytes, at: int) -> int:
-    """Where the character before `at` begins; 0 at the beginning."""
-    at -= 1
-    while at > 0 and data[at] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8's continuation bytes
-        at -= 1
-    return max(at, 0)
 
 
 def _options(memory: int = _RULE_MEMORY) -> "re2.Options":
@@ -146,7 +132,7 @@ class CompiledTail:
         """Goes on swallowing.
 
         Returns:
-            Where the tail ends and None; or how far it has got and where to go on when there is more text.
+            Where the tail ends and None; or how far it is sure to reach and where to go on when there is more text.
         """
         number, taken, at = state.phase, state.taken, state.at
         stop = len(data)
@@ -155,16 +141,16 @@ class CompiledTail:
             if isinstance(phase, _RunPhase):
                 end, more = self._run(phase, data, at, taken)
                 if end == stop and more and not final:
-                    count = 0 if phase.most is None else taken + _count(data[at:end])
+                    count = 0 if phase.most is None else taken + len(decode(data[at:end]))
                     return end, TailState(number, count, end)
                 at = end
             else:
                 found = phase.search(data, at, stop)
                 open_at = None if final or phase.live is None else phase.live(data, at, stop)
-                if found is None or (open_at is not None and open_at.start() <= found.start()):
-                    if final:
-                        return stop, None
-                    return stop, TailState(number, 0, stop if open_at is None else open_at.start())
+                if open_at is not None and (found is None or open_at.start() <= found.start()):
+                    return stop if found is None else found.start(), TailState(number, 0, open_at.start())
+                if found is None:
+                    return stop, None if final else TailState(number, 0, stop)
                 at = found.end()
             number, taken = number + 1, 0
         return at, None
@@ -177,14 +163,10 @@ class CompiledTail:
         if phase.most is None:
             return end, True
         room = phase.most - taken
-        run = data[at:end].decode("utf-8", "surrogatepass")
+        run = decode(data[at:end])
         if len(run) < room:
             return end, True
-        return at + len(run[:room].encode("utf-8", "surrogatepass")), False
-
-
-def _count(data: bytes) -> int:
-    return len(data.decode("utf-8", "surrogatepass"))
+        return at + len(encode(run[:room])), False
 
 
 class CompiledRule:
@@ -295,13 +277,15 @@ class RuleSet:
         rules: in the order of their precedence.
     """
 
-    __slots__ = ("_groups", "_live", "compiled", "longest_head")
+    __slots__ = ("_ends", "_groups", "_live", "compiled", "has_leads", "longest_head")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.compiled = tuple(CompiledRule(rule, order) for order, rule in enumerate(rules))
         self.longest_head = max((one.rule.head.width[1] or 0 for one in self.compiled), default=0)
         self._groups = [_group(members) for members in _grouped(self.compiled)]
+        self.has_leads = any(one.rule.lead for one in self.compiled)
         self._live: _Live | None = None
+        self._ends: list[Search] | None = None
 
     def hold(self, data: bytes, at: int) -> int:
         """The first byte from `at` on at which a head may have begun that more text could complete or lengthen."""
@@ -309,6 +293,14 @@ class RuleSet:
             # Only a stream asks, and what is made here takes far longer than the rest.
             self._live = _live(self.compiled)
         return self._live.hold(data, at)
+
+    def ends_with_match(self, data: bytes) -> bool:
+        """Whether a head would match at the very end, if that were the end of the text."""
+        if self._ends is None:
+            # Seldom needed. Two threads at once make the same list.
+            heads = [rf"{_leading(one.rule)}{_head(one.rule)}\z" for one in self.compiled]
+            self._ends = [compile_pattern(head).search for head in heads]
+        return any(search(data, 0, len(data)) is not None for search in self._ends)
 
     def stretches(self, data: bytes) -> Iterator[tuple[CompiledRule, list[tuple[int, int]]]]:
         """The rules whose heads are in the text, each with the stretches in which they may begin."""
@@ -341,11 +333,14 @@ def _lead(rule: Rule) -> str:
     return "" if rule.lead is None else Pattern.parse(rule.lead, ignore_case=rule.ignore_case).re2
 
 
+def _leading(rule: Rule) -> str:
+    return "" if rule.lead is None else rf"(?:\A|{_lead(rule)})"
+
+
 def _group(members: list[CompiledRule]) -> _Group:
     compiled = re2.Set.SearchSet(_options(_SET_MEMORY))
     for one in members:
-        lead = _lead(one.rule)
-        compiled.Add(((rf"(?:\A|{lead})" if lead else "") + _head(one.rule)).encode())
+        compiled.Add((_leading(one.rule) + _head(one.rule)).encode())
     compiled.Add(b"")
     compiled.Compile()
     return _Group(

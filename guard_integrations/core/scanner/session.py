@@ -8,13 +8,15 @@ swallowed as it comes. Nothing is ever searched for in what has been written.
 
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from guard_integrations.core.findings import Action, Category, Finding, Severity
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.detector import Edit, Step
-from guard_integrations.core.scanner.engine import CompiledRule, RuleSet, TailState, previous_character
+from guard_integrations.core.scanner.engine import CompiledRule, RuleSet, TailState
+from guard_integrations.core.scanner.utf8 import Place, decode, encode, is_word, previous_character
+from guard_integrations.core.scanner.written import Written
 
 __all__ = ["MAX_VALUE", "RuleDetector", "Treatment"]
 
@@ -56,11 +58,6 @@ class RuleDetector:
         self.treatments = tuple(treatments[one.rule.id] for one in rules.compiled)
         self.allowed = frozenset(text.casefold() for text in allowed)
         self.words = tuple(ContextWords(one.rule.context) if one.rule.context else None for one in rules.compiled)
-        self.keeps_written = max(
-            CONTEXT if any(self.words) else 0,
-            # Only where nothing is written in its place can a match join its neighbours.
-            rules.longest_head if not all(treatment.label for treatment in self.treatments) else 0,
-        )
 
     def start(self) -> "RuleSession":
         """A session for one text."""
@@ -81,17 +78,7 @@ class _Open:
 class RuleSession:
     """One text on its way through a set of rules."""
 
-    __slots__ = (
-        "_base",
-        "_data",
-        "_detector",
-        "_next",
-        "_open",
-        "_scan",
-        "_total",
-        "_written",
-        "_written_to",
-    )
+    __slots__ = ("_base", "_data", "_detector", "_fresh", "_next", "_open", "_scan", "_total", "_written")
 
     def __init__(self, detector: RuleDetector) -> None:
         self._detector = detector
@@ -106,128 +93,153 @@ class RuleSession:
         self._next: dict[int, int] = {}
         """By rule, the byte before which it may not begin again."""
         self._open: dict[int, _Open] = {}
-        self._written = ""
-        """The end of what this session lets out, up to the byte `_written_to`."""
-        self._written_to = 0
+        self._fresh = -1
+        """Where a replaced match has ended and what follows has not been looked at yet; -1 for nowhere."""
+        self._written = Written(detector.rules, max(CONTEXT, detector.rules.longest_head))
 
     def feed(self, text: str, *, final: bool = False) -> Step:
         """Takes the next piece of the text."""
-        data = self._data = self._data + text.encode("utf-8", "surrogatepass")
+        data = self._data = self._data + encode(text)
         self._total += len(text)
         hold = len(data) if final else self._detector.rules.hold(data, self._scan)
         edits: list[Edit] = []
         findings: list[Finding] = []
         if self._open:
-            self._swallow(edits, findings, final=final)
-        decided = self._base
+            hold = self._swallow(hold, edits, findings, final=final)
         if hold > self._scan:
-            place = _Place(data, self._base)
-            hold = self._decide(hold, place, edits, findings, final=final)
-            decided = place.of(hold)
-        elif self._scan:
-            decided += len(data[: self._scan].decode("utf-8", "surrogatepass"))
-        self._scan = hold
-        self._forget()
+            work = _Work(data=data, place=Place(data, self._base), edits=edits, findings=findings, final=final)
+            self._scan = self._decide(hold, work)
+        decided = self._forget()
         return Step(edits=tuple(edits), findings=tuple(findings), decided=decided)
 
-    def _swallow(self, edits: list[Edit], findings: list[Finding], *, final: bool) -> None:
-        """Lets the open tails take what has come."""
+    def _swallow(self, hold: int, edits: list[Edit], findings: list[Finding], *, final: bool) -> int:
+        """Lets the open tails take what has come.
+
+        Returns:
+            The hold, moved back to a terminator that may not be all there.
+        """
         data = self._data
         for order, match in list(self._open.items()):
             tail = self._detector.rules.compiled[order].tail
             if tail is None:
                 continue
             at, state = tail.swallow(data, match.state, final=final)
-            end = self._total - len(data[at:].decode("utf-8", "surrogatepass"))
+            end = self._total - len(decode(data[at:]))
             if match.filters:
                 edits.append(Edit(start=match.covered, end=end, continues=True))
-                self._written_to = max(self._written_to, at)
+                self._end_edit(at)
             if state is not None:
                 self._open[order] = replace(match, state=state, covered=end)
+                hold = min(hold, at)
                 continue
             del self._open[order]
             self._next[order] = at
             findings.append(self._finding(order, match.start, end, match.score))
+        return hold
 
-    def _decide(  # noqa: C901 - one decision, told in the order in which it is made
-        self, hold: int, place: "_Place", edits: list[Edit], findings: list[Finding], *, final: bool
-    ) -> int:
+    def _decide(self, hold: int, work: "_Work") -> int:
         """All heads that begin before the hold, in the order of their beginnings.
 
         Returns:
-            The hold, moved back to a match whose whole value is needed and not there yet.
+            How far everything is decided: the hold, or a place before it that needs more text.
         """
-        data = self._data
-        queue: list[tuple[int, int, int, _Cursor]] = []
-        for one, stretches in self._detector.rules.stretches(data):
+        if self._fresh >= 0:
+            work.push(self._fresh, _FRESH, self._fresh)
+        for one, stretches in self._detector.rules.stretches(work.data):
             if one.order not in self._open:
-                cursor = _Cursor(one, data, stretches)
-                cursor.push(queue, max(self._scan, self._next.get(one.order, 0)))
-        while queue and queue[0][0] < hold:
-            start, order, end, cursor = heapq.heappop(queue)
-            one = self._detector.rules.compiled[order]
-            score = self._score(one, start, end)
-            if score < _THRESHOLD:
-                self._next[order] = start + 1
-                cursor.push(queue, start + 1)
-                continue
-            treatment = self._detector.treatments[order]
-            state: TailState | None = None
-            if one.tail is not None and treatment.action is not Action.BLOCK:
-                end, state = one.tail.swallow(data, TailState(0, 0, end), final=final)
-            label, value = treatment.label, None
-            if self._detector.allowed or treatment.replace is not None:
-                value = _text(data[start:end]) if end - start <= MAX_VALUE * 4 else None
-                value = value if value is not None and len(value) <= MAX_VALUE else None
-                if state is not None and value is not None:
+                work.cursors[one.order] = Cursor(one, work.data, stretches)
+                work.advance(one.order, max(self._scan, self._next.get(one.order, 0)))
+        while work.queue and work.queue[0][0] < hold:
+            start, order, end = heapq.heappop(work.queue)
+            if order == _FRESH:
+                if start == self._written.to and not self._look_beside(start, work):
                     return start
-            if value is not None and value.casefold() in self._detector.allowed:
-                self._next[order] = end
-                cursor.push(queue, end)
-                continue
-            first, last = place.of(start), place.end(start, end)
-            if treatment.action is Action.FILTER:
+            elif start < self._next.get(order, 0):
+                work.advance(order, self._next[order])
+            elif (score := self._score(self._detector.rules.compiled[order], start, end)) < _THRESHOLD:
+                self._next[order] = start + 1
+                work.advance(order, start + 1)
+            elif not self._take(start, order, end, score, work):
+                return start
+        return hold
+
+    def _take(self, start: int, order: int, end: int, score: float, work: "_Work") -> bool:
+        """Does with a match what its rule's treatment says.
+
+        Returns:
+            False when that needs the whole value, and the value is not all there.
+        """
+        treatment = self._detector.treatments[order]
+        tail = self._detector.rules.compiled[order].tail
+        state: TailState | None = None
+        if tail is not None and treatment.action is not Action.BLOCK:
+            end, state = tail.swallow(work.data, TailState(0, 0, end), final=work.final)
+        value: str | None = None
+        if self._detector.allowed or treatment.replace is not None:
+            value = _value(work.data[start:end])
+            if state is not None and value is not None:
+                return False
+        if value is None or value.casefold() not in self._detector.allowed:
+            first, last = work.place.of(start), work.place.end(start, end)
+            filters = treatment.action is Action.FILTER
+            if filters:
+                label = treatment.label
                 if treatment.replace is not None and value is not None:
                     label = treatment.replace(value)
                 elif treatment.replace is not None:
-                    findings.append(_too_long(first, last))
-                edits.append(Edit(start=first, end=last, text=self._write(start, end, label)))
+                    work.findings.append(_too_long(first, last))
+                label = self._written.replace(work.data, start, end, label)
+                work.edits.append(Edit(start=first, end=last, text=label))
+                if self._end_edit(end):
+                    work.push(end, _FRESH, end)
             if state is not None:
-                self._open[order] = _Open(
-                    state=state, start=first, covered=last, score=score, filters=treatment.action is Action.FILTER
-                )
-                continue
-            findings.append(self._finding(order, first, last, score))
-            self._next[order] = end
-            cursor.push(queue, end)
-        return hold
+                self._open[order] = _Open(state=state, start=first, covered=last, score=score, filters=filters)
+                return True
+            work.findings.append(self._finding(order, first, last, score))
+        self._next[order] = end
+        work.advance(order, end)
+        return True
+
+    def _end_edit(self, end: int) -> bool:
+        """Notes where an edit has ended; says whether the text goes on there."""
+        self._written.skip(end)
+        if end < self._written.to:
+            return False
+        self._fresh = end
+        return True
+
+    def _look_beside(self, start: int, work: "_Work") -> bool:
+        r"""Finds the heads that begin right after what was replaced.
+
+        There the character before is now the label's last, which may be what their `\b` or `lead` asks for.
+
+        Returns:
+            False when more text could make one.
+        """
+        rules = self._detector.rules
+        before = self._written.last
+        glued = start < len(work.data) and is_word(work.data[start - 1]) and is_word(work.data[start])
+        if glued or rules.has_leads:
+            # Four bytes are the longest character.
+            reach = start + 4 * (rules.longest_head + 1)
+            beside = before + work.data[start:reach]
+            if not work.final and reach >= len(work.data) and rules.hold(beside, len(before)) == len(before):
+                return False
+            for one, _ in rules.stretches(beside):
+                found = one.find(beside, len(before), len(beside))
+                if found is not None and found[0] == len(before) and one.order not in self._open:
+                    work.push(start, one.order, start + found[1] - len(before))
+        self._fresh = -1
+        return True
 
     def _score(self, one: CompiledRule, start: int, end: int) -> float:
         """Confidence in a head; 0 where its validator refuses it."""
-        if one.validator is not None and not one.validator(_text(self._data[start:end])):
+        if one.validator is not None and not one.validator(decode(self._data[start:end])):
             return 0.0
         words = self._detector.words[one.order]
         if words is None:
             return one.rule.score
-        raw = ""
-        if start > self._written_to:
-            raw = _text(self._data[max(self._written_to, _back(self._data, start, CONTEXT)) : start])
-        return words.score(one.rule.score, (self._written + raw)[-CONTEXT:])
-
-    def _write(self, start: int, end: int, label: str) -> str:
-        """Keeps account of what stands in place of a match, and keeps its neighbours from becoming one."""
-        keep = self._detector.keeps_written
-        if not keep or end <= self._written_to:
-            return label
-        if start >= self._written_to:
-            raw = _text(self._data[max(self._written_to, _back(self._data, start, keep)) : start])
-            written = (self._written + raw)[-keep:]
-            if not label:
-                before = written.encode("utf-8", "surrogatepass")
-                label = " " if self._detector.rules.hold(before, 0) < len(before) else ""
-            self._written = (written + label)[-keep:]
-        self._written_to = end
-        return label
+        return words.score(one.rule.score, self._written.before(self._data, start)[-CONTEXT:])
 
     def _finding(self, order: int, start: int, end: int, score: float) -> Finding:
         rule = self._detector.rules.compiled[order].rule
@@ -241,31 +253,70 @@ class RuleSession:
             action=self._detector.treatments[order].action,
         )
 
-    def _forget(self) -> None:
-        """Lets go of what nothing can ask for any more."""
+    def _forget(self) -> int:
+        """Lets go of what nothing can ask for any more.
+
+        Returns:
+            The characters of the text that are decided.
+        """
         data = self._data
-        keep = min([self._scan, *(match.state.at for match in self._open.values())])
+        self._written.keep(data, self._scan)
+        keep = self._scan
+        for match in self._open.values():
+            keep = min(keep, match.state.at)
         # A lead and an edge look one character back; the second keeps the first from seeming to be the text's own.
         cut = previous_character(data, previous_character(data, keep))
-        if self._detector.keeps_written and self._written_to < self._scan:
-            raw = _text(data[max(self._written_to, _back(data, self._scan, self._detector.keeps_written)) : self._scan])
-            self._written = (self._written + raw)[-self._detector.keeps_written :]
-            self._written_to = self._scan
-        if not cut:
-            return
-        self._base += len(_text(data[:cut]))
-        self._data = data[cut:]
-        self._scan -= cut
-        self._written_to -= cut
-        self._next = {order: at - cut for order, at in self._next.items() if at > cut}
-        self._open = {
-            order: replace(match, state=replace(match.state, at=match.state.at - cut))
-            for order, match in self._open.items()
-        }
+        if cut:
+            self._base += len(decode(data[:cut]))
+            self._data = data[cut:]
+            self._scan -= cut
+            self._written.to -= cut
+            self._fresh = max(-1, self._fresh - cut)
+            if self._next:
+                self._next = {order: at - cut for order, at in self._next.items() if at > cut}
+            if self._open:
+                self._open = {
+                    order: replace(match, state=replace(match.state, at=match.state.at - cut))
+                    for order, match in self._open.items()
+                }
+        return self._base + len(decode(self._data[: self._scan]))
 
 
-class _Cursor:
-    """The heads of one rule, in the stretches where they may begin."""
+_FRESH: Final = -1
+"""Stands for no rule: the place after a replaced match is looked at before the heads that begin there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What is being decided."""
+
+    data: bytes
+    place: Place
+    edits: list[Edit]
+    findings: list[Finding]
+    final: bool
+    queue: list[tuple[int, int, int]] = field(default_factory=list)
+    cursors: dict[int, "Cursor"] = field(default_factory=dict)
+
+    def push(self, start: int, order: int, end: int) -> None:
+        heapq.heappush(self.queue, (start, order, end))
+
+    def advance(self, order: int, at: int) -> None:
+        """Queues a rule's next head that begins at `at` or later."""
+        cursor = self.cursors.get(order)
+        found = None if cursor is None else cursor.next(at)
+        if found is not None:
+            heapq.heappush(self.queue, (found[0], order, found[1]))
+
+
+class Cursor:
+    """The heads of one rule, in the stretches where they may begin.
+
+    Args:
+        one: the rule.
+        data: the text.
+        stretches: where the heads may begin, in order.
+    """
 
     __slots__ = ("_data", "_one", "_stretches")
 
@@ -274,51 +325,23 @@ class _Cursor:
         self._data = data
         self._stretches = stretches[::-1]
 
-    def push(self, queue: "list[tuple[int, int, int, _Cursor]]", at: int) -> None:
-        """Puts the next head that begins at `at` or later into the queue, if there is one."""
+    def next(self, at: int) -> tuple[int, int] | None:
+        """The next head that begins at `at` or later."""
         overlap = self._one.overlap
         while self._stretches:
             first, last = self._stretches[-1]
             at = max(at, first)
             stop = len(self._data) if overlap is None else min(len(self._data), last + overlap)
             if at < last and (found := self._one.find(self._data, at, stop)) is not None and found[0] < last:
-                heapq.heappush(queue, (found[0], self._one.order, found[1], self))
-                return
+                return found
             self._stretches.pop()
+        return None
 
 
-class _Place:
-    """Bytes to characters, for places that are asked for in rising order."""
-
-    __slots__ = ("_ascii", "_byte", "_char", "_data")
-
-    def __init__(self, data: bytes, base: int) -> None:
-        self._data = data
-        self._ascii = data.isascii()
-        self._byte = 0
-        self._char = base
-
-    def of(self, at: int) -> int:
-        """The character of the whole text that begins at this byte."""
-        self._char += at - self._byte if self._ascii else len(_text(self._data[self._byte : at]))
-        self._byte = at
-        return self._char
-
-    def end(self, start: int, end: int) -> int:
-        """The character at which a match ends whose start was asked for last."""
-        return self._char + (end - start if self._ascii else len(_text(self._data[start:end])))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")
-
-
-def _back(data: bytes, at: int, characters: int) -> int:
-    """A place at least so many characters before `at`, or the beginning."""
-    place = max(0, at - 4 * characters)
-    while place > 0 and data[place] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8's continuation bytes
-        place -= 1
-    return place
+def _value(data: bytes) -> str | None:
+    """A value, unless it is too long to be treated as one."""
+    text = decode(data) if len(data) <= 4 * MAX_VALUE else ""
+    return text if text and len(text) <= MAX_VALUE else None
 
 
 def _too_long(start: int, end: int) -> Finding:

@@ -55,7 +55,7 @@ def test_a_stream_equals_the_batch(profile, text, places):
 
 @pytest.mark.parametrize("profile", SANITIZERS)
 @settings(max_examples=400, deadline=None)
-@given(text=st.lists(st.sampled_from(FRAGMENTS), max_size=10).map(" ".join))
+@given(text=texts)
 def test_sanitising_twice_equals_once(profile, text):
     sanitizer = SANITIZERS[profile]
     once = sanitizer.sanitize(text).text
