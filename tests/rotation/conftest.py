@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from redis_server import RedisServer
 
 from guard_integrations.core import events
 
@@ -45,3 +46,12 @@ def seen():
 def _no_keys_in_the_environment(monkeypatch):
     for name in [name for name in os.environ if name.startswith("MISTRAL_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    pytest.importorskip("redis", reason="the extra `redis` is not installed; make check installs it")
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()

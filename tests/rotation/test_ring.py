@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from guard_integrations import ApiKey, KeyRing, KeysExhausted, Lease, MissingKeyError
 from guard_integrations.core.events import EventKind
-from guard_integrations.core.rotation.state import KeyState
+from guard_integrations.core.rotation.state import KeyState, Rest
 
 A, B, C = ("k" + letter * 31 for letter in "abc")
 
@@ -165,3 +165,16 @@ def test_a_ring_shows_labels_is_shared_by_copies_and_does_not_leave_the_process(
     assert Holder(ring=ring).model_copy(deep=True).ring is ring
     assert repr(ring) == "KeyRing(key-1, key-2)"
     assert isinstance(lease, Lease)
+
+
+def test_learning_takes_over_what_others_know_and_no_more(clock):
+    ring = KeyRing([A], cooldown=30, max_cooldown=100, clock=clock)
+    key, workspace = ring.rests()
+    ring.learn((Rest(subject=key.subject, seconds=1e9, times=2, dead=False), Rest(subject="else", seconds=5, times=1)))
+    assert [(each.failures, each.ready_in) for each in ring.status()] == [(2, 100)]
+    ring.learn((Rest(subject=key.subject, seconds=50, times=1, dead=True),))
+    assert ring.status()[0].ready_in == 100
+    ring.learn((Rest(subject=workspace.subject, seconds=0, times=1),))
+    clock.now += 100
+    ring.report_auth_failure(ring.lease())
+    assert ring.status()[0].failures == 3

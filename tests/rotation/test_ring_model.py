@@ -78,7 +78,7 @@ class RingMachine(RuleBasedStateMachine):
         assert 0 < retry_after <= MOST
         # Whoever waits that long gets a key, if nobody reports anything meanwhile.
         before = self.clock.now
-        self.clock.now += retry_after
+        self.clock.now += retry_after + 1e-6
         assert isinstance(self.ring.take(), Lease)
         self.clock.now = before
 

@@ -1,70 +1,20 @@
 """Over a real Redis, started for the test."""
 
 import os
-import shutil
-import socket
-import subprocess
 import time
 
 import pytest
+from redis_server import eventually
 
 from guard_integrations import KeyRing, RedisRingState
 from guard_integrations.core.events import EventKind
-from guard_integrations.core.rotation.state import KeyState, Rest
+from guard_integrations.core.rotation.state import KeyState
 
 redis = pytest.importorskip("redis", reason="the extra `redis` is not installed; make check installs it")
 
+pytestmark = pytest.mark.slow  # a server runs
+
 A, B = ("k" + letter * 31 for letter in "ab")
-
-
-class RedisServer:
-    """A redis-server of our own, on loopback, which can be killed and started again."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process = None
-
-    def start(self):
-        program = shutil.which("redis-server") or shutil.which("valkey-server")
-        if program is None:
-            pytest.skip("neither redis-server nor valkey-server is installed")
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
-        self.process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)  # noqa: S603 - found by name
-        client = redis.Redis.from_url(self.url)
-        eventually(lambda: answers(client))
-        client.close()
-
-    def kill(self):
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
-def answers(client):
-    try:
-        return client.ping()
-    except redis.ConnectionError:
-        return False
-
-
-def eventually(holds, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture
@@ -191,16 +141,3 @@ def test_the_thread_ends_with_its_state(redis_server):
     thread.join(5)
     assert not thread.is_alive()
     client.close()
-
-
-def test_learning_takes_over_what_others_know_and_no_more(clock):
-    ring = KeyRing([A], cooldown=30, max_cooldown=100, clock=clock)
-    key, workspace = ring.rests()
-    ring.learn((Rest(subject=key.subject, seconds=1e9, times=2, dead=False), Rest(subject="else", seconds=5, times=1)))
-    assert [(each.failures, each.ready_in) for each in ring.status()] == [(2, 100)]
-    ring.learn((Rest(subject=key.subject, seconds=50, times=1, dead=True),))
-    assert ring.status()[0].ready_in == 100
-    ring.learn((Rest(subject=workspace.subject, seconds=0, times=1),))
-    clock.now += 100
-    ring.report_auth_failure(ring.lease())
-    assert ring.status()[0].failures == 3
