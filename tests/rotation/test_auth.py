@@ -64,17 +64,15 @@ def call(request, library):
 
 
 @pytest.fixture
-def auth_of(clock, monkeypatch):
+def auth_of(clock):
     """An auth that waits on the test's clock, sync and async."""
 
     async def sleep(seconds):
         clock.sleep(seconds)
 
-    monkeypatch.setattr("guard_integrations.core.rotation.auth.asyncio.sleep", sleep)
-
     def make(*keys, retries=3, **settings):
         ring = KeyRing(keys, clock=clock, **settings)
-        return ring, KeyRingAuth(ring, retries=retries, sleep=clock.sleep, jitter=lambda most: most)
+        return ring, KeyRingAuth(ring, retries=retries, sleep=clock.sleep, asleep=sleep, jitter=lambda most: most)
 
     return make
 

@@ -8,7 +8,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -112,6 +112,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
         ring: where keys come from, and what is learned about them goes.
         retries: how often a 5xx is tried again.
         sleep: waits so many seconds; used by sync clients.
+        asleep: the same for async clients.
         jitter: gives a random number between 0 and its argument.
 
     Raises:
@@ -127,11 +128,13 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
         *,
         retries: int = 3,
         sleep: Callable[[float], None] = time.sleep,
+        asleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float], float] = lambda most: random.uniform(0.0, most),  # noqa: S311 - no secret depends on it
     ) -> None:
         self._ring = ring
         self._retries = retries
         self._sleep = sleep
+        self._asleep = asleep
         self._jitter = jitter
 
     def __repr__(self) -> str:
@@ -179,7 +182,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                     case _Read():
                         await answer.aread()
                     case _Wait(seconds):
-                        await asyncio.sleep(seconds)
+                        await self._asleep(seconds)
                     case _Await(refresh, seconds):
                         await asyncio.wait((asyncio.wrap_future(refresh),), timeout=seconds)
         except GeneratorExit:

@@ -381,7 +381,8 @@ class KeyRing(Unpicklable):
             if key.label in refused or key.retires_at <= now:
                 continue
             if (ready_at := key.ready_at()) > now:
-                soonest = soonest if key.dead else min(soonest, ready_at)
+                if not key.dead and ready_at < key.retires_at:
+                    soonest = min(soonest, ready_at)
                 continue
             rank = key.rank(now, due=due, tried=tried, prefer=prefer)
             if rank < best_rank:
