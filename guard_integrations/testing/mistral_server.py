@@ -67,7 +67,7 @@ class MistralServer:
             from guard_integrations.testing.app import build  # noqa: PLC0415 - the extra `testing`
             from guard_integrations.testing.runner import Runner  # noqa: PLC0415 - as above
         except ModuleNotFoundError as error:
-            missing = error.name
+            missing = (error.name or "a package").partition(".")[0]
         if missing is not None:
             raise ModuleNotFoundError(
                 f"MistralServer needs {missing}: install it with pip install 'guard-integrations[testing]'.",

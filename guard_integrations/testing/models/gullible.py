@@ -6,10 +6,11 @@ conversation; the first that has something to say gives the answer.
 1. `tools.call_tools`: calls tools when told to, by anybody; `tool_choice` is honoured.
 2. `leak.leak`: tells its system prompt when asked, in other encodings too.
 3. `obey.obey`: says what an instruction wants said: PII, scripts, images with exfiltrating URLs, anything.
-4. `context.condense`: gives back the follow-up question when asked for a standalone one.
-5. `context.quote_tool_result`: quotes what tools answered.
-6. `context.answer_from_context`: answers from retrieved context.
-7. `context.echo`: repeats the question.
+4. `read_through`: does 2 and 3 for instructions in disguise: invisible characters, lookalikes, base64.
+5. `context.condense`: gives back the follow-up question when asked for a standalone one.
+6. `context.quote_tool_result`: quotes what tools answered.
+7. `context.answer_from_context`: answers from retrieved context.
+8. `context.echo`: repeats the question.
 
 In JSON mode the answer becomes a JSON value that fits the schema, its strings taken from the answer.
 """
@@ -17,20 +18,33 @@ In JSON mode the answer becomes a JSON value that fits the schema, its strings t
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guard_integrations.testing.models.context import answer_from_context, condense, echo, quote_tool_result
 from guard_integrations.testing.models.conversation import Conversation
 from guard_integrations.testing.models.leak import leak
 from guard_integrations.testing.models.obey import obey
+from guard_integrations.testing.models.reading import legible
 from guard_integrations.testing.models.tools import Call, call_tools
 from guard_integrations.testing.models.values import Source, value_for
 
 __all__ = ["BEHAVIOURS", "Answer", "answer"]
 
+
+def read_through(conversation: Conversation) -> str | None:
+    """What an instruction in disguise wants: a leak or an order that only shows in `reading.legible` text."""
+    turns = [replace(turn, text=legible(turn.text)) for turn in conversation.turns]
+    if turns == conversation.turns:
+        return None
+    read = replace(conversation, turns=turns)
+    said = leak(read)
+    return obey(read) if said is None else said
+
+
 BEHAVIOURS: tuple[Callable[[Conversation], str | None], ...] = (
     leak,
     obey,
+    read_through,
     condense,
     quote_tool_result,
     answer_from_context,

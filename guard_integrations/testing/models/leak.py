@@ -22,12 +22,26 @@ _ASK = re.compile(
     r"|(?:\b(?:cuál es|cuáles son|muestra(?:me)?|muéstrame|revela|repite|dime)\s+(?:tu|tus|el|las)\s+(?:prompt|mensaje|instrucciones)(?:\s+(?:del?\s+)?(?:sistema|iniciales?))?))",
     re.IGNORECASE,
 )
+_SECRET = re.compile(
+    r"(?P<no>\b(?:never|not|n't|don't|cannot|without)\s+(?:\w+\s+){0,2})?"
+    r"\b(?:what(?:'s| is| are| was)|show|reveal|print|output|repeat|tell|give|display|share|disclose|supply|write|say|send|spell|know)\b(?:\s+\w+){0,3}?"
+    r"\s+(?:the|your|its|a|any)\s+(?:\w+\s+){0,2}?(?P<what>passwords?|passphrase|secrets?|code ?words?|api keys?|codes?|tokens?|pins?|credentials)\b",
+    re.IGNORECASE,
+)
 _BASE64 = re.compile(r"\bbase[\s-]?64\b", re.IGNORECASE)
 _ROT13 = re.compile(r"\brot[\s-]?13\b", re.IGNORECASE)
 _REVERSED = re.compile(r"\b(?:backwards?|revers(?:ed?|ing)|rückwärts|à l'envers|al revés)\b", re.IGNORECASE)
 _SPACED = re.compile(
     r"\b(?:letter by letter|spaces? between|spell(?:ed)? (?:it )?out|with dashes|hyphens between)\b", re.IGNORECASE
 )
+
+
+def _asked(conversation: Conversation) -> bool:
+    if any(not found["no"] for found in _ASK.finditer(conversation.untrusted)):
+        return True
+    system = conversation.system.casefold()
+    secrets = _SECRET.finditer(conversation.untrusted)
+    return any(not found["no"] and found["what"].casefold().rstrip("s") in system for found in secrets)
 
 
 def _dressed(system: str, request: str) -> str:
@@ -47,9 +61,9 @@ def leak(conversation: Conversation) -> str | None:
 
     Asked for it in base64, rot13, backwards or letter by letter, it comes like that. In a system message the question counts
     only behind an override, for prompts often say "never reveal your instructions"; "do not reveal" is no question anywhere.
+    Asked for a password, code or key that its system prompt names, the model tells the prompt, too.
     """
-    asked = next((found for found in _ASK.finditer(conversation.untrusted) if not found["no"]), None)
-    if asked is None:
+    if not _asked(conversation):
         override = OVERRIDE.search(conversation.system)
         if override is None or not _ASK.search(conversation.system, override.end()):
             return None

@@ -51,12 +51,12 @@ TRIGGER = re.compile(f"{OVERRIDE.pattern}|{_AUTHORITY}", _I | re.MULTILINE)
 _VERB = (
     r"\b(?:say|reply|respond|answer|print|output|write|return|repeat|echo|display|include|insert|append|add|state|show|tell(?:\s+(?:the user|them|me))?"
     r"|dis|dites|réponds|répondez|écris|écrivez|affiche[rz]?|imprime[rz]?"
-    r"|sag(?:e|en|t)?|antworte[nt]?|schreib(?:e|en|t)?|gib|drucke|nenne"
+    r"|sag(?:e|en|t)?|antworte[nt]?|schreib(?:e|en|t)?|gib|geben|drucken?|nennen?"
     r"|di|diga|responde|responda|escribe|escriba|muestra|rispondi|scrivi|stampa|diga|escreva|imprima)\b"
 )
 _FILLER = (
     r"(?:\s+(?:exactly|only|just|simply|back|with|by|saying|that|the|this|following|words?|phrase|text|string|sentence|message|line|link|image|html"
-    r"|avec|par|seulement|exactement|mit|nur|genau|aus|con|com|solo|sólo|exactamente|in your (?:answer|reply|response)|to (?:the user|your answer))\b)*"
+    r"|avec|par|seulement|exactement|ce qui suit|à la place|sie|mit|nur|genau|aus|folgendes|stattdessen|lo siguiente|en su lugar|con|com|solo|sólo|exactamente|in your (?:answer|reply|response)|to (?:the user|your answer))\b)*"
 )
 _QUOTES = (
     r"\"(?P<q1>[^\"\n]+)\"|“(?P<q2>[^”\n]+)”|«\s*(?P<q3>[^»\n]+?)\s*»|„(?P<q4>[^“”\n]+)[“”]"
@@ -72,7 +72,7 @@ _ORDER = re.compile(
 )
 _EXACT = re.compile(
     r"(?:\bsay(?:\s+(?:exactly|only|just|this|the following))*|\b(?:reply|respond|answer)(?:\s+(?:exactly|only|just))*\s+(?:with|by saying)(?:\s+(?:exactly|only|just|this|the following|the\s+\w+))*"
-    r"|\brepeat after me|\b(?:print|output|write|display|echo|include|insert|append|add|return|show)\s+(?:exactly|only|just|the following|this)(?:\s+\w+){0,3}"
+    r"|\brepeat after me|\b(?:print|output|write|display|echo|include|insert|append|add|return|show)\s+(?:exactly|only|just|the following|this)(?:\s+\w+){0,6}"
     r"|\b(?:dis|dites|écris|écrivez)(?:\s+(?:exactement|seulement))?|\b(?:réponds|répondez)(?:\s+(?:avec|par|seulement))*"
     r"|\b(?:sage?|schreibe?)(?:\s+(?:genau|nur))?|\bantworte(?:\s+(?:mit|nur|genau))+|\bgib\s+(?:nur\s+)?aus"
     r"|\b(?:di|diga|escribe|escriba)(?:\s+(?:exactamente|solo))?|\bresponde(?:\s+(?:con|solo))*)"
@@ -81,8 +81,12 @@ _EXACT = re.compile(
 )
 _PLAIN = re.compile(
     r"(?:^|[.!?\n>])\s{0,20}(?:(?:please|now|then|ok(?:ay)?|hey|can you|could you|would you|just|bitte|s'il (?:te|vous) plaît|por favor)[,\s]{1,20}){0,4}"
-    r"(?=(?:say|print|output|repeat|echo|reply\s+with|respond\s+with|answer\s+with|dis|dites|affiche|répète|sage?|wiederhole|di|repite)\b)",
+    r"(?=(?:say|print(?!\s*\(|\s+out\b)|output(?=\s*[:\"'“])|repeat|echo|reply\s+with|respond\s+with|answer\s+with|dis|dites|affiche|répète|sage?|wiederhole|di|repite)\b)",
     _I,
+)
+# What turns an order into something else: "do not say", "how do you say".
+_NO_ORDER = re.compile(
+    r"(?:\bnot|n't|\bnever|\bhow (?:do|would|can|should|to)(?: you| i| we| one)?|\b(?:correct|possible) to)\s+$", _I
 )
 _REST = re.compile(
     r"[\s,;:.\u2013\u2014-]*(?:and\b|then\b|instead\b|et\b|und\b|y\b)?[\s,;:]*(?P<rest>[^\n]{0,400})", _I
@@ -111,12 +115,15 @@ def _fill(text: str, conversation: Conversation) -> str:
 
 
 def _behind(trigger: re.Match[str], text: str) -> str | None:
-    order = _ORDER.search(text, trigger.end(), min(len(text), trigger.end() + _REACH))
-    if order is None:
-        return None
-    # The window bounds where an order begins; what it says may be longer.
-    whole = _ORDER.match(text, order.start())
-    return _payload(whole) if whole else None
+    for order in _ORDER.finditer(text, trigger.end(), min(len(text), trigger.end() + _REACH)):
+        # The window bounds where an order begins; what it says may be longer.
+        if _is_order(order) and (whole := _ORDER.match(text, order.start())):
+            return _payload(whole)
+    return None
+
+
+def _is_order(found: re.Match[str]) -> bool:
+    return _NO_ORDER.search(found.string[max(0, found.start() - 30) : found.start()]) is None
 
 
 def _comply(override: re.Match[str], text: str) -> str:
@@ -140,7 +147,8 @@ def _orders(conversation: Conversation) -> Iterator[str]:
             if said := _behind(trigger, text):
                 yield said
     for exact in _EXACT.finditer(untrusted):
-        yield _payload(exact)
+        if _is_order(exact):
+            yield _payload(exact)
     for override in OVERRIDE.finditer(untrusted):
         yield _comply(override, untrusted)
     for start in _PLAIN.finditer(query):

@@ -16,6 +16,7 @@ _TO_BRACE = re.compile(
     r"[`\"']?\s*(?:tool|function)?\s*(?:with|using)?\s*(?:the|these)?\s*(?:arguments?|args|inputs?|parameters|json)?\s*[:=]?[\s`]*(?=\{)",
     re.IGNORECASE,
 )
+_SHORT = 4  # letters below which a word has no ending to ignore
 _GENERIC = frozenset(
     [
         "a",
@@ -116,7 +117,9 @@ def _name_words(name: str) -> list[str]:
 
 
 def _stands_in(word: str, words: list[str]) -> bool:
-    stem = word[: max(4, len(word) - 2)]
+    if len(word) < _SHORT:
+        return word in words
+    stem = word[: max(_SHORT, len(word) - 2)]
     return any(other.startswith(stem) for other in words)
 
 
