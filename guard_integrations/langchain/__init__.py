@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from guard_integrations.langchain.callbacks import MetadataCallbackHandler
     from guard_integrations.langchain.chat_models import GuardedChatMistralAI
     from guard_integrations.langchain.documents import DocumentGuard
+    from guard_integrations.langchain.middleware import GuardMiddleware
     from guard_integrations.langchain.moderation import RunnableModerationGuard
     from guard_integrations.langchain.runnables import RunnableInputGuard, RunnableOutputSanitizer
 
 __all__ = [
     "DocumentGuard",
+    "GuardMiddleware",
     "GuardedChatMistralAI",
     "MetadataCallbackHandler",
     "RunnableInputGuard",
@@ -25,6 +27,7 @@ __all__ = [
 
 _MODULES = {
     "DocumentGuard": "documents",
+    "GuardMiddleware": "middleware",
     "GuardedChatMistralAI": "chat_models",
     "MetadataCallbackHandler": "callbacks",
     "RunnableInputGuard": "runnables",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from guard_integrations.core.moderation.decision import ModerationResult
 
-__all__ = ["Judge", "answer", "arun", "arun_stream", "run", "run_stream", "stream"]
+__all__ = ["Judge", "answer", "arun", "arun_stream", "refusal_alone", "run", "run_stream", "stream"]
 
 Judge: TypeAlias = Callable[[Exception], Exception]
 """What to raise in place of a model's error; a `GuardBlocked` is the refusal of the server's own guardrail."""
@@ -85,7 +85,7 @@ def answer(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) ->
         for text in [moderated_text(generation.message) for generation in outcome.generations]:
             outcome = refused((yield guards.submit_output(text)), "output") or outcome
     if not isinstance(outcome, GuardBlocked):
-        return outcome
+        return _restored(guards, outcome, as_json=as_json)
     if guards.on_block == "raise":
         raise outcome
     message = AIMessage(content=guards.policy.refusal, response_metadata=_refusal_metadata(guards, outcome))
@@ -96,10 +96,10 @@ def answer(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) ->
 def _sanitised(
     guards: Guards, result: ChatResult, given: GuardedMessages, *, as_json: bool
 ) -> ChatResult | GuardBlocked:
-    sanitizer = guards.sanitizer(given.messages)
+    texts = guards.checking(given.messages)
     clean: list[ChatGeneration] = []
     for generation in result.generations:
-        guard = AnswerGuard(sanitizer, as_json=as_json)
+        guard = AnswerGuard(texts, as_json=as_json)
         try:
             message = guard.whole(generation.message)
         except GuardBlocked as error:
@@ -110,6 +110,19 @@ def _sanitised(
         }
         clean.append(ChatGeneration(message=message, generation_info=generation.generation_info))
     return ChatResult(generations=clean, llm_output=result.llm_output)
+
+
+def _restored(guards: Guards, result: ChatResult, *, as_json: bool) -> ChatResult:
+    if (restoring := guards.restoring) is None:
+        return result
+    generations = [
+        ChatGeneration(
+            message=AnswerGuard(restoring, as_json=as_json).whole(generation.message),
+            generation_info=generation.generation_info,
+        )
+        for generation in result.generations
+    ]
+    return ChatResult(generations=generations, llm_output=result.llm_output)
 
 
 def stream(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) -> StreamFlow:
@@ -124,7 +137,7 @@ def stream(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) ->
         blocked = refused((yield guards.submit_input(given.messages)), "input")
     if blocked is None:
         yield Open(given.messages)
-        chunks = ChunkStream(AnswerGuard(guards.sanitizer(given.messages), as_json=as_json))
+        chunks = ChunkStream(AnswerGuard(guards.checking(given.messages), as_json=as_json))
         gate = ChunkGate(guards.stream_moderation, guards.submit_output) if guards.moderates_output else None
         try:
             yield from _pieces(guards, given, chunks, gate)
@@ -141,6 +154,8 @@ def stream(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) ->
 
 
 def _pieces(guards: Guards, given: GuardedMessages, chunks: ChunkStream, gate: ChunkGate | None) -> StreamFlow:
+    restoring = guards.restoring
+    back = None if restoring is None else ChunkStream(AnswerGuard(restoring, as_json=chunks.guard.as_json))
     over = False
     while not over:
         chunk = yield Next()
@@ -157,6 +172,8 @@ def _pieces(guards: Guards, given: GuardedMessages, chunks: ChunkStream, gate: C
         if gate is not None:
             yield from gate.add(ready, over=over)
             ready = gate.take()
+        if back is not None:
+            ready = [restored for piece in ready for restored in back.feed(piece)] + (back.finish() if over else [])
         for piece in ready:
             yield Emit(piece)
 
@@ -174,6 +191,27 @@ def _refusal_chunk(guards: Guards, blocked: GuardBlocked) -> AIMessageChunk:
     return AIMessageChunk(
         content=guards.policy.refusal, response_metadata=_refusal_metadata(guards, blocked), chunk_position="last"
     )
+
+
+def refusal_alone(result: ChatResult, refusal: str) -> ChatResult:
+    """An answer that was refused in mid-stream and then put together: state and memory keep the refusal alone."""
+    for generation in result.generations:
+        message = generation.message
+        said = message.response_metadata
+        if said.get("finish_reason") != "content_filter" or METADATA_KEY not in said:
+            continue
+        chunked: dict[str, Any] = {"tool_call_chunks": []} if isinstance(message, AIMessageChunk) else {}
+        generation.message = message.model_copy(
+            update={
+                "content": [{"type": "text", "text": refusal}] if isinstance(message.content, list) else refusal,
+                "additional_kwargs": {},
+                "tool_calls": [],
+                "invalid_tool_calls": [],
+                **chunked,
+            }
+        )
+        generation.text = refusal
+    return result
 
 
 # -- doing -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """What a guarded model guards with: the compiled form of its settings, made once and used by every call."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
@@ -10,7 +12,11 @@ from guard_integrations.core.moderation.client import Moderator
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.sanitizer.wrapping import without_spotlighted
 from guard_integrations.langchain._input import InputGuard
+from guard_integrations.langchain._messages import system_text
+from guard_integrations.langchain._textguard import Checking, Restoring
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -21,7 +27,7 @@ __all__ = ["Guards", "OnBlock"]
 
 OnBlock: TypeAlias = Literal["raise", "refuse"]
 
-# Conversations with different system prompts alternate on one model; more than this many are rare.
+# Conversations with different system prompts alternate on one model; more than this many at once are rare.
 _MAX_SANITIZERS: Final = 32
 
 
@@ -38,6 +44,10 @@ class Guards:
         stream_moderation: when a stream is released.
         on_block: whether a refusal is raised or answered.
         system_prompt: the instructions that no answer may repeat; None for the conversation's own.
+        vault: the conversation's pseudonyms.
+        restore_tools: tools whose arguments may hold the vault's values.
+        spotlight: whether tool results are marked.
+        tools: by tool name, the policy of its results and arguments, where it is not `policy`.
     """
 
     policy: GuardPolicy = field(repr=False)
@@ -48,16 +58,51 @@ class Guards:
     stream_moderation: StreamMode = "window"
     on_block: OnBlock = "raise"
     system_prompt: str | None = field(default=None, repr=False)
+    vault: PseudonymVault | None = None
+    restore_tools: frozenset[str] = frozenset()
+    spotlight: bool = False
+    tools: Mapping[str, GuardPolicy] = field(default_factory=dict, repr=False)
     input: InputGuard = field(init=False, repr=False)
-    _output: OutputSanitizer = field(init=False, repr=False)
+    _sanitizers: "OrderedDict[str, OutputSanitizer]" = field(init=False, repr=False, default_factory=OrderedDict)
+    _lock: Lock = field(init=False, repr=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_output", OutputSanitizer(self.policy))
-        object.__setattr__(self, "input", InputGuard(self.policy, cut=False))
+        guard = InputGuard(self.policy, vault=self.vault, cut=False, spotlight=self.spotlight, tools=self.tools)
+        object.__setattr__(self, "input", guard)
 
-    def sanitizer(self, messages: Sequence[BaseMessage]) -> OutputSanitizer:
-        """The sanitizer of the answer to these messages."""
-        return self._output
+    def checking(self, messages: Sequence[BaseMessage]) -> Checking:
+        """What the answer to these messages is checked with: it knows their system prompt."""
+        return Checking(self._sanitizer(self._prompt(messages)), restore=False)
+
+    def checking_tool(self, name: str) -> Checking:
+        """What the arguments of a tool are checked with."""
+        if name not in self.tools:
+            return Checking(self._sanitizer(self.system_prompt or ""), restore=False)
+        return Checking(OutputSanitizer(self.tools[name], vault=self.vault), restore=False)
+
+    def _prompt(self, messages: Sequence[BaseMessage]) -> str:
+        if self.system_prompt is not None:
+            return self.system_prompt
+        # What others have written into the system message may be quoted.
+        return without_spotlighted(system_text(messages)).strip()
+
+    def _sanitizer(self, prompt: str) -> OutputSanitizer:
+        with self._lock:
+            known = self._sanitizers.get(prompt)
+            if known is not None:
+                self._sanitizers.move_to_end(prompt)
+                return known
+        made = OutputSanitizer(self.policy, system_prompt=prompt or None, vault=self.vault)
+        with self._lock:
+            self._sanitizers[prompt] = made
+            if len(self._sanitizers) > _MAX_SANITIZERS:
+                self._sanitizers.popitem(last=False)
+        return made
+
+    @property
+    def restoring(self) -> Restoring | None:
+        """What puts pseudonyms' values back, after all checks."""
+        return None if self.vault is None else Restoring(self.vault, self.restore_tools)
 
     def submit_input(self, messages: Sequence[BaseMessage]) -> "Future[ModerationResult]":
         """Starts the moderation of a conversation's last turn."""

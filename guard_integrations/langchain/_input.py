@@ -1,7 +1,7 @@
 """The way in: messages, prompts, dictionaries and documents with their untrusted texts made safe, each of its own stage."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,8 +9,9 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from guard_integrations.core.findings import Finding, Sanitized, Stage
 from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.sanitizer import wrapping
 from guard_integrations.core.sanitizer.input import InputSanitizer
-from guard_integrations.core.sanitizer.wrapping import wrap
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.langchain._errors import without_traceback
 from guard_integrations.langchain._messages import Channel, Content, map_content, stage_of
@@ -22,7 +23,7 @@ BLOCKED_TEXT: Final = "[BLOCKED]"
 
 _MARKER: Final = "guard_integrations_blocked"
 _RULE_ID: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
-_OPENING, _CLOSING = wrap("").partition("><")[0] + ">", "<" + wrap("").partition("><")[2]
+_OPENING, _CLOSING = (f"<{tag}>" for tag in wrapping.wrap("").strip("<>").split("><"))
 _STAGES: Final = frozenset({"input", "output", "document", "tool"})
 # A guarded model is handed instructions, context and question in one turn: it never cuts.
 _UNLIMITED: Final = 2**62
@@ -43,29 +44,57 @@ class GuardedMessages:
     blocked: GuardBlocked | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A mark around a text: how to take it off, and how to put it on."""
+
+    remove: Callable[[str], str]
+    put: Callable[[str], str]
+
+
 class InputGuard:
     """An input sanitizer that speaks messages.
 
     Args:
         policy: what to look for and what to do about it.
+        vault: the conversation's pseudonyms.
         cut: whether the policy's input limit applies.
         wrap: whether a user's text goes into `<user_query>…</user_query>`.
+        spotlight: whether a tool's text goes into a tag that it cannot forge.
+        tools: by tool name, the policy of its results, where it is not `policy`.
     """
 
-    def __init__(self, policy: GuardPolicy, *, cut: bool = True, wrap: bool = False) -> None:
-        self._wrap = wrap
-        self._sanitizer = InputSanitizer(policy if cut else policy.model_copy(update={"max_input_chars": _UNLIMITED}))
+    def __init__(  # noqa: PLR0913 - each one is a setting of a stage, a model or an agent
+        self,
+        policy: GuardPolicy,
+        *,
+        vault: PseudonymVault | None = None,
+        cut: bool = True,
+        wrap: bool = False,
+        spotlight: bool = False,
+        tools: Mapping[str, GuardPolicy] | None = None,
+    ) -> None:
+        self._marks: dict[Stage, _Mark] = {
+            **({"input": _Mark(_unwrapped, wrapping.wrap)} if wrap else {}),
+            **({"tool": _Mark(_unspotlighted, wrapping.spotlight)} if spotlight else {}),
+        }
+        self._tools = {
+            name: InputGuard(each, vault=vault, cut=cut, spotlight=spotlight) for name, each in (tools or {}).items()
+        }
+        uncut = policy if cut else policy.model_copy(update={"max_input_chars": _UNLIMITED})
+        self._sanitizer = InputSanitizer(uncut, vault=vault)
 
     def text(self, text: str, stage: Stage) -> Sanitized:
-        """A text made safe, and wrapped if it is a user's.
+        """A text made safe, and marked as what it is where that was asked for.
 
         Raises:
             GuardBlocked: when the policy refuses it.
         """
-        if not self._wrap or stage != "input":
+        mark = self._marks.get(stage)
+        if mark is None:
             return self._sanitizer.sanitize(text, stage)
-        clean = self._sanitizer.sanitize(_unwrapped(text), stage)
-        return Sanitized(text=wrap(clean.text), findings=clean.findings)
+        clean = self._sanitizer.sanitize(mark.remove(text), stage)
+        return Sanitized(text=mark.put(clean.text), findings=clean.findings)
 
     def content(self, content: Content, stage: Stage) -> tuple[Content, tuple[Finding, ...]]:
         """A message's content made safe; text that was split over several blocks is read as one.
@@ -78,9 +107,10 @@ class InputGuard:
             return clean.text, clean.findings
         findings: list[Finding] = []
         parts: list[str] = []
+        mark = self._marks.get(stage)
 
         def visit(channel: Channel, text: str) -> str:
-            clean = self._sanitizer.sanitize(_unwrapped(text) if self._wrap else text, stage)
+            clean = self._sanitizer.sanitize(mark.remove(text) if mark else text, stage)
             findings.extend(clean.findings)
             if channel == "text":
                 parts.append(clean.text)
@@ -92,8 +122,8 @@ class InputGuard:
             if whole.text != "".join(parts):
                 findings.extend(whole.findings)
                 mapped = _put_first(mapped, whole.text)
-        if self._wrap and stage == "input":
-            mapped = map_content(mapped, lambda channel, text: wrap(text) if channel == "text" and text else text)
+        if mark is not None:
+            mapped = map_content(mapped, lambda channel, text: mark.put(text) if channel == "text" and text else text)
         return mapped, tuple(findings)
 
     def message(self, message: BaseMessage) -> tuple[BaseMessage, tuple[Finding, ...]]:
@@ -105,7 +135,8 @@ class InputGuard:
         stage = stage_of(message)
         if stage is None:
             return message, ()
-        content, findings = self.content(message.content, stage)
+        guard = self._tools.get(message.name or "", self) if stage == "tool" else self
+        content, findings = guard.content(message.content, stage)
         return (message if content == message.content else message.model_copy(update={"content": content})), findings
 
     def messages(self, messages: Sequence[BaseMessage]) -> GuardedMessages:
@@ -131,7 +162,8 @@ class InputGuard:
             if refusal is not None:
                 guarded.append(_marked(message, refusal))
                 if position >= current:
-                    blocked = blocked or refusal
+                    # The user's own turn weighs more than what a tool brought.
+                    blocked = refusal if blocked is None or blocked.stage == "tool" else blocked
         return GuardedMessages(messages=guarded, findings=tuple(findings), blocked=blocked)
 
 
@@ -152,7 +184,12 @@ def blocked_by(message: BaseMessage) -> GuardBlocked | None:
 def _unwrapped(text: str) -> str:
     """The text inside one `<user_query>` tag; any other text as it is. So that wrapping twice equals wrapping once."""
     inner = text.removeprefix(_OPENING).removesuffix(_CLOSING)
-    return inner if wrap(inner) == text else text
+    return inner if wrapping.wrap(inner) == text else text
+
+
+def _unspotlighted(text: str) -> str:
+    inner = wrapping.unspotlight(text)
+    return text if inner is None else inner
 
 
 def _marked(message: BaseMessage, refusal: GuardBlocked) -> BaseMessage:

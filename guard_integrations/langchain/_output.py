@@ -7,8 +7,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Base
 from langchain_core.outputs import ChatGenerationChunk
 
 from guard_integrations.core.findings import Finding
-from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.langchain._messages import Channel, Content, map_content, map_value
+from guard_integrations.langchain._textguard import TextGuard
 
 __all__ = ["AnswerGuard", "ChunkStream"]
 
@@ -25,15 +25,15 @@ class AnswerGuard:
     visible text begins. Tool calls are held until they are whole, and sanitised value by value, as is all JSON.
 
     Args:
-        sanitizer: what makes a text safe.
+        texts: what is done to each text.
         as_json: whether the visible text is JSON, because JSON was asked for.
     """
 
-    def __init__(self, sanitizer: OutputSanitizer, *, as_json: bool = False) -> None:
-        self._sanitizer = sanitizer
-        self._as_json = as_json
-        self._text = sanitizer.stream()
-        self._thinking = sanitizer.stream()
+    def __init__(self, texts: TextGuard, *, as_json: bool = False) -> None:
+        self._texts = texts
+        self.as_json = as_json
+        self._text = texts.session()
+        self._thinking = texts.session()
         self._json: list[str] = []
         self._calls: AIMessageChunk | None = None
         self._findings: list[Finding] = []
@@ -108,7 +108,9 @@ class AnswerGuard:
             return AIMessageChunk(content=content) if content else None
         clean = self._clean_calls(calls)
         pieces = [
-            {**piece, "args": self._json_text(piece["args"])} if isinstance(piece.get("args"), str) else piece
+            {**piece, "args": self._json_text(piece["args"], piece.get("name") or "")}
+            if isinstance(piece.get("args"), str)
+            else piece
             for piece in calls.content
             if isinstance(piece, dict)
         ]
@@ -116,10 +118,20 @@ class AnswerGuard:
             content=[*content, *pieces] if isinstance(content, list) or pieces else content,
             additional_kwargs=clean["additional_kwargs"],
             tool_call_chunks=[
-                {**each, "args": self._json_text(each["args"]) if each["args"] else each["args"]}
+                {**each, "args": self._json_text(each["args"], each["name"] or "") if each["args"] else each["args"]}
                 for each in calls.tool_call_chunks
             ],
         )
+
+    def arguments(self, value: Any, tool: str | None) -> Any:
+        """A tool's arguments made safe, value by value; JSON where there is no tool.
+
+        Raises:
+            GuardBlocked: when the policy refuses them.
+        """
+        clean, findings = self._texts.arguments(value, tool)
+        self._findings.extend(findings)
+        return clean
 
     # -- texts -------------------------------------------------------------------------------------------------
 
@@ -128,13 +140,13 @@ class AnswerGuard:
             return self._clean(text)
         if channel == "thinking":
             return self._thinking.feed(text)
-        if self._as_json:
+        if self.as_json:
             self._json.append(text)
             return ""
         return self._text.feed(text)
 
     def _end_text(self) -> str:
-        if self._as_json:
+        if self.as_json:
             return self._json_text("".join(self._json))
         return self._text.finish()
 
@@ -142,7 +154,7 @@ class AnswerGuard:
         return self._thinking.finish()
 
     def _clean(self, text: str) -> str:
-        clean = self._sanitizer.sanitize(text)
+        clean = self._texts.text(text)
         self._findings.extend(clean.findings)
         return clean.text
 
@@ -179,11 +191,13 @@ class AnswerGuard:
     def _clean_calls(self, message: BaseMessage) -> dict[str, Any]:
         update: dict[str, Any] = {"additional_kwargs": self._clean_kwargs(message.additional_kwargs)}
         if isinstance(message, AIMessage):
-            update["tool_calls"] = [{**call, "args": self._value(call["args"])} for call in message.tool_calls]
+            update["tool_calls"] = [
+                {**call, "args": self.arguments(call["args"], call["name"])} for call in message.tool_calls
+            ]
             update["invalid_tool_calls"] = [
                 {
                     **call,
-                    "args": self._json_text(call["args"]) if call["args"] else call["args"],
+                    "args": self._json_text(call["args"], call["name"]) if call["args"] else call["args"],
                     # LangChain quotes the arguments in its message.
                     "error": self._clean(call["error"]) if call["error"] else call["error"],
                 }
@@ -205,21 +219,18 @@ class AnswerGuard:
     def _raw_function(self, function: Any) -> Any:
         if not isinstance(function, dict):
             return function
-        arguments = function.get("arguments")
-        clean = self._json_text(arguments) if isinstance(arguments, str) else self._value(arguments)
+        arguments, name = function.get("arguments"), str(function.get("name") or "")
+        clean = self._json_text(arguments, name) if isinstance(arguments, str) else self.arguments(arguments, name)
         return {**function, "arguments": clean}
 
-    def _json_text(self, text: str) -> str:
+    def _json_text(self, text: str, tool: str | None = None) -> str:
         """A JSON text with each of its values made safe; a text that is not JSON is sanitised as text."""
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return self._clean(text)
-        clean = self._value(value)
+        clean = self.arguments(value, tool)
         return text if clean == value else json.dumps(clean, ensure_ascii=False)
-
-    def _value(self, value: Any) -> Any:
-        return map_value(value, self._visit_value)
 
     def _visit_value(self, _: Channel, text: str) -> str:
         return self._clean(text)

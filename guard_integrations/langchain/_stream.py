@@ -9,26 +9,26 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables.utils import AddableDict
 
-from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.langchain._output import AnswerGuard, ChunkStream
 from guard_integrations.langchain._structure import grows, parts, with_parts
+from guard_integrations.langchain._textguard import TextGuard
 
 __all__ = ["OutputStream", "sanitize_output"]
 
 _NOTHING: Final = object()
 
 
-def sanitize_output(sanitizer: OutputSanitizer, value: Any) -> Any:
+def sanitize_output(texts: TextGuard, value: Any) -> Any:
     """A copy of a whole value, of the same type, with every text in it made safe.
 
     Raises:
         GuardBlocked: when the policy refuses it.
     """
     if isinstance(value, str):
-        return sanitizer.sanitize(value).text
+        return texts.text(value).text
     if isinstance(value, BaseMessage):
-        return AnswerGuard(sanitizer).whole(value)
-    return with_parts(value, lambda _, part: sanitize_output(sanitizer, part))
+        return AnswerGuard(texts).whole(value)
+    return with_parts(value, lambda _, part: sanitize_output(texts, part))
 
 
 class OutputStream:
@@ -39,13 +39,13 @@ class OutputStream:
     be shown, and the last equals what the whole would give.
     """
 
-    def __init__(self, sanitizer: OutputSanitizer) -> None:
-        self._sanitizer = sanitizer
-        self._text = sanitizer.stream()
+    def __init__(self, texts: TextGuard) -> None:
+        self._texts = texts
+        self._text = texts.session()
         self._chunks: ChunkStream | None = None
         self._keys: dict[Any, OutputStream] = {}
         self._addable: type[AddableDict] = AddableDict
-        self._snapshots = _Snapshots(sanitizer)
+        self._snapshots = _Snapshots(texts)
 
     def feed(self, value: Any) -> Iterable[Any]:
         """What may go on now."""
@@ -53,17 +53,17 @@ class OutputStream:
             return _if_any(self._text.feed(value))
         if isinstance(value, BaseMessageChunk):
             if self._chunks is None:
-                self._chunks = ChunkStream(AnswerGuard(self._sanitizer))
+                self._chunks = ChunkStream(AnswerGuard(self._texts))
             return (chunk.message for chunk in self._chunks.feed(ChatGenerationChunk(message=value)))
         if isinstance(value, AddableDict):
             self._addable = type(value)
             return [
                 self._addable({key: piece})
                 for key, part in value.items()
-                for piece in self._keys.setdefault(key, OutputStream(self._sanitizer)).feed(part)
+                for piece in self._keys.setdefault(key, OutputStream(self._texts)).feed(part)
             ]
         if isinstance(value, (BaseMessage, Document, PromptValue)):
-            return (sanitize_output(self._sanitizer, value),)
+            return (sanitize_output(self._texts, value),)
         return self._snapshots.feed(value)
 
     def finish(self) -> Iterator[Any]:
@@ -79,22 +79,22 @@ class OutputStream:
 class _Snapshots:
     """Values of which each replaces the one before. They go out one behind, for only the next says if one was whole."""
 
-    def __init__(self, sanitizer: OutputSanitizer) -> None:
-        self._sanitizer = sanitizer
+    def __init__(self, texts: TextGuard) -> None:
+        self._texts = texts
         self._last: Any = _NOTHING
         self._shown: Any = _NOTHING
         self._path: tuple[Any, ...] | None = None
-        self._session = sanitizer.stream()
+        self._session = texts.session()
         self._fed = self._out = ""
 
     def feed(self, value: Any) -> Iterator[Any]:
         last, self._last = self._last, value
         if last is not _NOTHING:
-            yield from self._show(self._so_far(last) if grows(last, value) else sanitize_output(self._sanitizer, last))
+            yield from self._show(self._so_far(last) if grows(last, value) else sanitize_output(self._texts, last))
 
     def finish(self) -> Iterator[Any]:
         if self._last is not _NOTHING:
-            yield from self._show(sanitize_output(self._sanitizer, self._last))
+            yield from self._show(sanitize_output(self._texts, self._last))
 
     def _show(self, value: Any) -> Iterator[Any]:
         if self._shown is _NOTHING or value != self._shown:
@@ -105,7 +105,7 @@ class _Snapshots:
         """The value with its last text, which may still grow, as far as it may be shown."""
         path, text = _last_text(value)
         if path != self._path or not text.startswith(self._fed):
-            self._session = self._sanitizer.stream()
+            self._session = self._texts.session()
             self._path, self._fed, self._out = path, "", ""
         self._out += self._session.feed(text[len(self._fed) :])
         self._fed = text
@@ -113,7 +113,7 @@ class _Snapshots:
 
     def _replace(self, value: Any, path: tuple[Any, ...] | None) -> Any:
         if path is None:
-            return sanitize_output(self._sanitizer, value)
+            return sanitize_output(self._texts, value)
         if not path:
             return self._out
         return with_parts(value, lambda key, part: self._replace(part, path[1:] if key == path[0] else None))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
-__all__ = ["grows", "parts", "with_parts"]
+__all__ = ["grows", "parts", "same", "with_parts"]
 
 _T = TypeVar("_T")
 
@@ -73,3 +73,8 @@ def grows(before: object, after: object) -> bool:
         return False
     later = dict(new)
     return all(key in later and grows(part, later[key]) for key, part in old)
+
+
+def same(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
+    """Whether two sets of settings are the same objects, one by one: what was compiled for one serves the other."""
+    return len(before) == len(after) and all(one is other for one, other in zip(before, after, strict=True))

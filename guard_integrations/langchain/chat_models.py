@@ -21,10 +21,12 @@ from guard_integrations.core.moderation.guardrail import MistralGuardrail, guard
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.rotation.ring import KeyRing
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.langchain import _flow
 from guard_integrations.langchain._errors import without_content
 from guard_integrations.langchain._guards import Guards, OnBlock
 from guard_integrations.langchain._metadata import POLICY_PARAM
+from guard_integrations.langchain._structure import same
 
 __all__ = ["GuardedChatMistralAI"]
 
@@ -58,7 +60,10 @@ class GuardedChatMistralAI(ChatMistralAI):
         on_block: "raise" raises `GuardBlocked`; "refuse" answers the policy's refusal.
         stream_moderation: "window" releases a stream part by part after each verdict, "buffer" after one verdict on
             the whole, "after" at once, with a verdict when it has been read.
-        system_prompt: the instructions that no answer may repeat; else the conversation's system messages.
+        system_prompt: the instructions that no answer may repeat; else the conversation's system messages, less what
+            was spotlighted in them.
+        vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out.
+        restore_tools: tools whose arguments may hold the vault's values.
 
     Raises:
         MissingKeyError: when there is no key and no client of your own.
@@ -83,6 +88,8 @@ class GuardedChatMistralAI(ChatMistralAI):
     on_block: OnBlock = "raise"
     stream_moderation: StreamMode = "window"
     system_prompt: str | None = Field(default=None, exclude=True, repr=False)
+    vault: PseudonymVault | None = Field(default=None, exclude=True, repr=False)
+    restore_tools: frozenset[str] = frozenset()
 
     _guards_made: tuple[tuple[Any, ...], Guards] | None = PrivateAttr(default=None)
 
@@ -180,10 +187,10 @@ class GuardedChatMistralAI(ChatMistralAI):
             yield chunk
 
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return self._refusal_alone(super()._generate_with_cache(*args, **kwargs))
+        return _flow.refusal_alone(super()._generate_with_cache(*args, **kwargs), self.policy.refusal)
 
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return self._refusal_alone(await super()._agenerate_with_cache(*args, **kwargs))
+        return _flow.refusal_alone(await super()._agenerate_with_cache(*args, **kwargs), self.policy.refusal)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         """As the parent's, which fails on the nested counts that the API sends now (langchain#38482)."""
@@ -213,11 +220,10 @@ class GuardedChatMistralAI(ChatMistralAI):
     def _guards(self) -> Guards:
         # A copy of the model with another policy carries this attribute over: what was made is for these settings only.
         settings = (
-            self.policy, self.moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt,
+            self.policy, self.moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt, self.vault,
+            self.restore_tools,
         )  # fmt: skip
-        if self._guards_made is not None and all(
-            one is other for one, other in zip(self._guards_made[0], settings, strict=True)
-        ):
+        if self._guards_made is not None and same(self._guards_made[0], settings):
             return self._guards_made[1]
         guards = Guards(
             policy=self.policy,
@@ -228,6 +234,8 @@ class GuardedChatMistralAI(ChatMistralAI):
             stream_moderation=self.stream_moderation,
             on_block=self.on_block,
             system_prompt=self.system_prompt,
+            vault=self.vault,
+            restore_tools=self.restore_tools,
         )
         self._guards_made = (settings, guards)
         return guards
@@ -240,7 +248,10 @@ class GuardedChatMistralAI(ChatMistralAI):
             "guardrails": guardrails_payload(self.guardrails),
             "on_block": self.on_block,
             "stream_moderation": self.stream_moderation,
+            # Its pattern holds the suffix that is random per vault: one reader never gets another one's values.
+            "vault": None if self.vault is None else self.vault.pattern.pattern,
             "system_prompt": self.system_prompt,
+            "restore_tools": sorted(self.restore_tools),
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -251,22 +262,6 @@ class GuardedChatMistralAI(ChatMistralAI):
     def _is_json(self, kwargs: dict[str, Any]) -> bool:
         wanted = kwargs.get("response_format") or self.model_kwargs.get("response_format")
         return isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema")
-
-    def _refusal_alone(self, result: ChatResult) -> ChatResult:
-        """An answer that was refused in mid-stream and then put together: state and memory keep the refusal alone."""
-        for generation in result.generations:
-            message = generation.message
-            if message.response_metadata.get("finish_reason") == "content_filter":
-                as_blocks = isinstance(message.content, list)
-                refusal: Any = [{"type": "text", "text": self.policy.refusal}] if as_blocks else self.policy.refusal
-                generation.message = message.model_copy(
-                    update={
-                        "content": refusal, "tool_calls": [], "invalid_tool_calls": [], "additional_kwargs": {},
-                        **({"tool_call_chunks": []} if hasattr(message, "tool_call_chunks") else {}),
-                    }
-                )  # fmt: skip
-                generation.text = self.policy.refusal
-        return result
 
 
 def _judge(error: Exception) -> Exception:

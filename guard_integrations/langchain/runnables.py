@@ -9,8 +9,11 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.langchain._input import InputGuard
 from guard_integrations.langchain._stream import OutputStream, sanitize_output
+from guard_integrations.langchain._structure import same
+from guard_integrations.langchain._textguard import Checking
 from guard_integrations.langchain._values import guard_value
 
 __all__ = ["RunnableInputGuard", "RunnableOutputSanitizer"]
@@ -24,6 +27,7 @@ class RunnableInputGuard(RunnableSerializable[Any, Any]):
 
     Args:
         policy: what to look for and what to do about it.
+        vault: the conversation's pseudonyms: personal data becomes tokens. Give the same one to the sanitizer.
         wrap: puts each user text into `<user_query>…</user_query>`, so that the system prompt can speak of it.
         keys: of a dictionary, the only keys that hold untrusted text; all of them where none is named.
 
@@ -40,19 +44,25 @@ class RunnableInputGuard(RunnableSerializable[Any, Any]):
     """
 
     policy: GuardPolicy = Field(default_factory=GuardPolicy, repr=False)
+    vault: PseudonymVault | None = Field(default=None, repr=False, exclude=True)
     wrap: bool = False
     keys: tuple[str, ...] | None = None
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
 
-    _made: tuple[GuardPolicy, bool, InputGuard] | None = PrivateAttr(default=None)
+    _made: tuple[tuple[Any, ...], InputGuard] | None = PrivateAttr(default=None)
 
     @property
     def _guard(self) -> InputGuard:
         # A copy with another policy carries this attribute over: what was made is for these settings only.
-        if self._made is None or self._made[0] is not self.policy or self._made[1] != self.wrap:
-            self._made = (self.policy, self.wrap, InputGuard(self.policy, wrap=self.wrap))
-        return self._made[2]
+        settings = (self.policy, self.vault, self.wrap)
+        if self._made is None or not same(self._made[0], settings):
+            self._made = (settings, InputGuard(self.policy, vault=self.vault, wrap=self.wrap))
+        return self._made[1]
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without what was compiled: it is made anew where it is needed."""
+        return {**super().__getstate__(), "__pydantic_private__": {"_made": None}}
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The same value made safe."""
@@ -79,6 +89,8 @@ class RunnableOutputSanitizer(RunnableSerializable[Any, Any]):
 
     Args:
         policy: what to look for and what to do about it.
+        system_prompt: the instructions that no answer may repeat; without it none are looked for.
+        vault: the conversation's pseudonyms: their values are put back, after all checks.
 
     Raises:
         GuardBlocked: when the policy refuses the answer.
@@ -95,19 +107,25 @@ class RunnableOutputSanitizer(RunnableSerializable[Any, Any]):
     """
 
     policy: GuardPolicy = Field(default_factory=GuardPolicy, repr=False)
+    system_prompt: str | None = Field(default=None, repr=False, exclude=True)
+    vault: PseudonymVault | None = Field(default=None, repr=False, exclude=True)
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
 
-    _made: tuple[tuple[Any, ...], OutputSanitizer] | None = PrivateAttr(default=None)
+    _made: tuple[tuple[Any, ...], Checking] | None = PrivateAttr(default=None)
 
     @property
-    def _sanitizer(self) -> OutputSanitizer:
+    def _texts(self) -> Checking:
         # A copy with another policy carries this attribute over: what was made is for these settings only.
-        settings = (self.policy,)
-        if self._made is None or any(one is not other for one, other in zip(self._made[0], settings, strict=True)):
-            made = OutputSanitizer(self.policy)
-            self._made = (settings, made)
+        settings = (self.policy, self.system_prompt, self.vault)
+        if self._made is None or not same(self._made[0], settings):
+            sanitizer = OutputSanitizer(self.policy, system_prompt=self.system_prompt, vault=self.vault)
+            self._made = (settings, Checking(sanitizer))
         return self._made[1]
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without what was compiled: it is made anew where it is needed."""
+        return {**super().__getstate__(), "__pydantic_private__": {"_made": None}}
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The same value made safe."""
@@ -148,16 +166,16 @@ class RunnableOutputSanitizer(RunnableSerializable[Any, Any]):
             yield piece
 
     def _sanitize(self, value: Any) -> Any:
-        return sanitize_output(self._sanitizer, value)
+        return sanitize_output(self._texts, value)
 
     def _pieces(self, pieces: Iterator[Any]) -> Iterator[Any]:
-        stream = OutputStream(self._sanitizer)
+        stream = OutputStream(self._texts)
         for piece in pieces:
             yield from stream.feed(piece)
         yield from stream.finish()
 
     async def _apieces(self, pieces: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        stream = OutputStream(self._sanitizer)
+        stream = OutputStream(self._texts)
         async for piece in pieces:
             for clean in stream.feed(piece):
                 yield clean

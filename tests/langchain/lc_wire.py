@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+from langchain_mistralai import ChatMistralAI
 
 from guard_integrations.langchain import GuardedChatMistralAI
 
-__all__ = ["Wire", "guarded"]
+__all__ = ["Wire", "guarded", "plain"]
 
 
 class Wire:
@@ -83,4 +84,17 @@ def guarded(wire: Wire, **settings: Any) -> GuardedChatMistralAI:
         client=httpx.Client(transport=httpx.MockTransport(wire), base_url="http://127.0.0.1/v1"),
         async_client=httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1/v1"),
         **{"moderation": "off", **settings},
+    )
+
+
+def plain(wire: Wire, **settings: Any) -> ChatMistralAI:
+    """LangChain's own model on a wire."""
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return wire(request)
+
+    return ChatMistralAI(
+        client=httpx.Client(transport=httpx.MockTransport(wire), base_url="http://127.0.0.1/v1"),
+        async_client=httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1/v1"),
+        **{"max_retries": 1, **settings},
     )

@@ -6,11 +6,12 @@ import re
 import secrets
 from typing import Final
 
-__all__ = ["build_safe_messages", "spotlight", "unspotlight", "wrap"]
+__all__ = ["build_safe_messages", "spotlight", "unspotlight", "without_spotlighted", "wrap"]
 
 _KEY: Final = secrets.token_bytes(32)
 """Per process: a document written yesterday cannot know the nonce of today."""
 _TAG: Final = re.compile(r"[<\uff1c]([\s/\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*user_query)", re.IGNORECASE)
+_OPENING: Final = re.compile(r'<untrusted id="([0-9a-f]{16})">\n')
 _MARKED: Final = re.compile(r'<untrusted id="([0-9a-f]{16})">\n(.*)\n</untrusted id="\1">', re.DOTALL)
 
 
@@ -56,6 +57,20 @@ def unspotlight(text: str) -> str | None:
     if found is None or not hmac.compare_digest(found[1], _nonce(found[2])):
         return None
     return found[2]
+
+
+def without_spotlighted(text: str) -> str:
+    """A text less what this process has marked in it as somebody else's; a mark that does not verify stays."""
+    kept: list[str] = []
+    done = 0
+    for opening in _OPENING.finditer(text):
+        closing = f'\n</untrusted id="{opening[1]}">'
+        end = text.find(closing, opening.end())
+        if opening.start() < done or end < 0 or not hmac.compare_digest(opening[1], _nonce(text[opening.end() : end])):
+            continue
+        kept.append(text[done : opening.start()])
+        done = end + len(closing)
+    return "".join((*kept, text[done:]))
 
 
 def _nonce(text: str) -> str:
