@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from guard_integrations.core.findings import Finding, Sanitized, Stage
 from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.sanitizer import wrapping
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
@@ -92,9 +93,18 @@ class InputGuard:
         """
         mark = self._marks.get(stage)
         if mark is None:
-            return self._sanitizer.sanitize(text, stage)
-        clean = self._sanitizer.sanitize(mark.remove(text), stage)
+            return self._sanitize(text, stage)
+        clean = self._sanitize(mark.remove(text), stage)
         return Sanitized(text=mark.put(clean.text), findings=clean.findings)
+
+    def _sanitize(self, text: str, stage: Stage) -> Sanitized:
+        try:
+            clean = self._sanitizer.sanitize(text, stage)
+        except GuardBlocked as blocked:
+            report_blocked(blocked, stage, self._sanitizer.policy)
+            raise
+        report(stage, clean.findings, self._sanitizer.policy)
+        return clean
 
     def content(self, content: Content, stage: Stage) -> tuple[Content, tuple[Finding, ...]]:
         """A message's content made safe; text that was split over several blocks is read as one.
@@ -110,7 +120,7 @@ class InputGuard:
         mark = self._marks.get(stage)
 
         def visit(channel: Channel, text: str) -> str:
-            clean = self._sanitizer.sanitize(mark.remove(text) if mark else text, stage)
+            clean = self._sanitize(mark.remove(text) if mark else text, stage)
             findings.extend(clean.findings)
             if channel == "text":
                 parts.append(clean.text)
@@ -118,7 +128,7 @@ class InputGuard:
 
         mapped = map_content(content, visit)
         if len(parts) > 1:
-            whole = self._sanitizer.sanitize("".join(parts), stage)
+            whole = self._sanitize("".join(parts), stage)
             if whole.text != "".join(parts):
                 findings.extend(whole.findings)
                 mapped = _put_first(mapped, whole.text)

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from guard_integrations.core.findings import Finding, Sanitized
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.stream import OutputStream
 from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault, Restorer
+from guard_integrations.errors import GuardBlocked
 
 __all__ = ["Checking", "Restoring", "Session", "TextGuard"]
 
@@ -55,17 +59,58 @@ class Checking:
 
     def session(self) -> Session:
         """A session for one text."""
-        return self.sanitizer.stream(restore=self.restore)
+        return _Reporting(self.sanitizer.stream(restore=self.restore), self.sanitizer.policy)
 
     def text(self, text: str) -> Sanitized:
         """A whole text."""
-        return self.sanitizer.sanitize(text, restore=self.restore)
+        with _refusals_reported(self.sanitizer.policy):
+            clean = self.sanitizer.sanitize(text, restore=self.restore)
+        report("output", clean.findings, self.sanitizer.policy)
+        return clean
 
     def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:
         """A tool's arguments, or JSON where there is no tool."""
         restore = self.restore and (tool is None or tool in self.restore_tools)
-        clean = self.sanitizer.sanitize_value(value, restore=restore)
+        with _refusals_reported(self.sanitizer.policy):
+            clean = self.sanitizer.sanitize_value(value, restore=restore)
+        report("output", clean.findings, self.sanitizer.policy)
         return clean.value, clean.findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Reporting:
+    """A session that tells the observers, when it is over, what was found in it."""
+
+    session: OutputStream
+    policy: GuardPolicy
+
+    def feed(self, chunk: str) -> str:
+        with _refusals_reported(self.policy):
+            return self.session.feed(chunk)
+
+    def finish(self) -> str:
+        with _refusals_reported(self.policy):
+            rest = self.session.finish()
+        report("output", self.session.findings, self.policy)
+        return rest
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self.session.findings
+
+
+class _refusals_reported:  # noqa: N801 - a context manager; a class, since a generator costs microseconds a token
+    __slots__ = ("_policy",)
+
+    def __init__(self, policy: GuardPolicy) -> None:
+        self._policy = policy
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, GuardBlocked):
+            report_blocked(error, "output", self._policy)
 
 
 @dataclass(frozen=True, slots=True)
