@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from guard_integrations.core.moderation.guardrail import MistralGuardrail
     from guard_integrations.core.rotation.keys import ApiKey
     from guard_integrations.core.rotation.ring import KeyRing
+    from guard_integrations.core.rotation.secret_managers import (
+        AwsSecretsManagerSource,
+        AzureKeyVaultSource,
+        GoogleSecretManagerSource,
+        HashiCorpVaultSource,
+    )
     from guard_integrations.core.rotation.shared import RedisRingState
     from guard_integrations.core.rotation.sources import DotenvSource, EnvironmentSource, FileSource
     from guard_integrations.core.rotation.state import Lease
@@ -38,9 +44,13 @@ __version__ = "0.1.0"
 # Names that need an HTTP library, a parser or a server's client load on first use: name -> module.
 _LAZY: dict[str, str] = {
     "ApiKey": "guard_integrations.core.rotation.keys",
+    "AwsSecretsManagerSource": "guard_integrations.core.rotation.secret_managers",
+    "AzureKeyVaultSource": "guard_integrations.core.rotation.secret_managers",
     "DotenvSource": "guard_integrations.core.rotation.sources",
     "EnvironmentSource": "guard_integrations.core.rotation.sources",
     "FileSource": "guard_integrations.core.rotation.sources",
+    "GoogleSecretManagerSource": "guard_integrations.core.rotation.secret_managers",
+    "HashiCorpVaultSource": "guard_integrations.core.rotation.secret_managers",
     "KeyRing": "guard_integrations.core.rotation.ring",
     "Lease": "guard_integrations.core.rotation.state",
     "MistralGuardrail": "guard_integrations.core.moderation.guardrail",
@@ -52,15 +62,19 @@ _LAZY: dict[str, str] = {
 __all__ = [
     "Action",
     "ApiKey",
+    "AwsSecretsManagerSource",
+    "AzureKeyVaultSource",
     "Category",
     "DotenvSource",
     "EnvironmentSource",
     "FileSource",
     "Finding",
+    "GoogleSecretManagerSource",
     "GuardBlocked",
     "GuardError",
     "GuardPolicy",
     "GuardUnavailable",
+    "HashiCorpVaultSource",
     "InputSanitizer",
     "KeyRing",
     "KeysExhausted",
