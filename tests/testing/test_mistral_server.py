@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from guard_integrations.testing import Fault, KeyState, MistralServer
+from guard_integrations.testing.keys import KeyTable
 
 CHAT = "/v1/chat/completions"
 
@@ -105,6 +106,41 @@ def test_keys_of_one_workspace_share_their_quota(mistral_server):
         assert ask(http).status_code == 200
 
 
+@pytest.mark.parametrize(("state", "status"), [("rate_limited", 429), ("out_of_quota", 401), ("revoked", 200)])
+def test_what_a_workspace_shares_hits_its_other_keys(mistral_server, state, status):
+    mistral_server.keys.add(workspace="shared", label="hit", state=state)
+    other = mistral_server.keys.add(workspace="shared")
+    with client(mistral_server, other) as http, client(mistral_server) as stranger:
+        assert ask(http).status_code == status
+        assert ask(stranger).status_code == 200
+
+
+@pytest.mark.parametrize(("given", "sent"), [("soon", "soon"), (None, None), (0.5, "0.5"), (-1, "-1")])
+def test_retry_after_is_sent_as_it_is_given(mistral_server, given, sent):
+    mistral_server.keys.set(mistral_server.key, state=KeyState.RATE_LIMITED, retry_after=given)
+    with client(mistral_server) as http:
+        assert ask(http).headers.get("retry-after") == sent
+
+
+def test_an_unknown_key_is_not_shown_in_the_error(mistral_server):
+    with pytest.raises(KeyError) as caught:
+        mistral_server.keys.revoke("mystery")
+    assert "mystery" not in str(caught.value)
+    assert mistral_server.key not in repr(mistral_server.keys.get(mistral_server.key))
+
+
+def test_a_window_of_the_limit_ends():
+    now = [100.0]
+    keys = KeyTable(clock=lambda: now[0])
+    key = keys.get(keys.add(label="one"))
+    keys.limit("one", requests=1, per=10)
+    assert keys.check(key)[0] is None
+    now[0] = 104.5
+    assert keys.check(key)[0].headers["Retry-After"] == "6"
+    now[0] = 110.0
+    assert keys.check(key)[0] is None
+
+
 def test_no_key_and_an_unknown_key_are_refused(mistral_server):
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
     assert httpx.post(mistral_server.url + CHAT, json=body).status_code == 401
@@ -180,6 +216,36 @@ def test_an_error_frame_ends_a_stream_and_a_frame_without_choices_does_not(mistr
         assert ended.count("data:") == 3
         assert [("choices" in chunk) for chunk in deltas(ask(http, stream=True).text)].index(False) == 2
         assert len(whole) + 2 == ask(http, stream=True).text.count("data:")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_fault_can_say_anything(mistral_server, stream):
+    mistral_server.faults.add(Fault(body="<html>", headers={"content-type": "text/html"}), Fault(status=502, body="[]"))
+    with client(mistral_server) as http:
+        first, second = ask(http, stream=stream), ask(http, stream=stream)
+    assert (first.status_code, first.text, first.headers["content-type"]) == (200, "<html>", "text/html")
+    assert (second.status_code, second.text) == (502, "[]")
+
+
+def test_stopping_does_not_wait_for_requests_under_way():
+    outcome: list[object] = []
+    with MistralServer() as server:
+        server.faults.add(Fault(chunk_delay=20))
+
+        def work() -> None:
+            with client(server) as http, pytest.raises(httpx.HTTPError) as caught:
+                ask(http, stream=True)
+            outcome.append(caught.value)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not len(server.requests):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    thread.join()
+    assert isinstance(outcome[0], httpx.RemoteProtocolError)
 
 
 def test_half_results_and_nulls(mistral_server):

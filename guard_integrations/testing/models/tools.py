@@ -18,29 +18,7 @@ _TO_BRACE = re.compile(
 )
 _SHORT = 4  # letters below which a word has no ending to ignore
 _GENERIC = frozenset(
-    [
-        "a",
-        "and",
-        "by",
-        "call",
-        "do",
-        "fetch",
-        "find",
-        "for",
-        "from",
-        "get",
-        "in",
-        "list",
-        "lookup",
-        "of",
-        "query",
-        "run",
-        "search",
-        "tool",
-        "the",
-        "to",
-        "use",
-    ]
+    "a and by call do fetch find for from get in list lookup of query run search the to tool use".split()  # noqa: SIM905 - one line
 )
 
 
