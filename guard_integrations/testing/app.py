@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,7 +25,7 @@ from guard_integrations.testing.answers import (
     answer_moderation,
 )
 from guard_integrations.testing.faults import Fault, FaultPlan
-from guard_integrations.testing.keys import KeyTable
+from guard_integrations.testing.keys import KeyTable, ServerKey
 from guard_integrations.testing.request_log import ReceivedRequest, RequestLog
 from guard_integrations.testing.schemas import (
     ChatModerationRequest,
@@ -45,24 +46,37 @@ _Answering = Callable[[bytes, Fault], Reply | Stream]
 def build(keys: KeyTable, faults: FaultPlan, log: RequestLog) -> Starlette:
     """The ASGI application over these three, which may change while it runs."""
 
+    async def note(request: Request) -> tuple[bytes, ServerKey | None]:
+        content = await request.body()
+        headers = dict(request.headers)
+        scheme, _, secret = headers.pop("authorization", "").partition(" ")
+        key = keys.get(secret) if scheme.lower() == "bearer" else None
+        log.append(
+            ReceivedRequest(
+                method=request.method,
+                path=request.url.path,
+                key=key.label if key else None,
+                time=time.monotonic(),
+                headers=headers,
+                content=content,
+            )
+        )
+        return content, key
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        await note(request)
+        status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
+        return WireResponse(Reply(status=status, body={"detail": HTTPStatus(status).phrase}), _NO_FAULT)
+
     def route(path: str, method: str, answering: _Answering) -> Route:
         async def endpoint(request: Request) -> Response:
-            content = await request.body()
-            headers = dict(request.headers)
-            scheme, _, secret = headers.pop("authorization", "").partition(" ")
-            key = keys.get(secret) if scheme.lower() == "bearer" else None
-            label = key.label if key else None
-            log.append(
-                ReceivedRequest(
-                    method=method, path=path, key=label, time=time.monotonic(), headers=headers, content=content
-                )
-            )
+            content, key = await note(request)
             if key and key.latency:
                 await asyncio.sleep(key.latency)
             refusal, limits = keys.check(key)
             if refusal:
                 return WireResponse(Reply(status=refusal.status, body=refusal.body, headers=refusal.headers), _NO_FAULT)
-            fault = faults.take(path, label) or _NO_FAULT
+            fault = faults.take(path, key.label if key else None) or _NO_FAULT
             if fault.latency:
                 await asyncio.sleep(fault.latency)
             if fault.status is not None and fault.status != HTTPStatus.OK:
@@ -72,6 +86,7 @@ def build(keys: KeyTable, faults: FaultPlan, log: RequestLog) -> Starlette:
         return Route(path, endpoint, methods=[method])
 
     return Starlette(
+        exception_handlers={HTTPException: unknown},
         routes=[
             route("/v1/chat/completions", "POST", _validated(ChatRequest, answer_chat)),
             route("/v1/fim/completions", "POST", _validated(FIMRequest, _plainly(answer_fim))),
@@ -79,7 +94,7 @@ def build(keys: KeyTable, faults: FaultPlan, log: RequestLog) -> Starlette:
             route("/v1/chat/moderations", "POST", _validated(ChatModerationRequest, _plainly(answer_chat_moderation))),
             route("/v1/embeddings", "POST", _validated(EmbeddingRequest, _plainly(answer_embeddings))),
             route("/v1/models", "GET", lambda _content, _fault: answer_models()),
-        ]
+        ],
     )
 
 

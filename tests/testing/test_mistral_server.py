@@ -67,6 +67,7 @@ def test_a_stream_says_what_the_plain_answer_says(mistral_server):
     assert plain["choices"][0]["message"]["content"] == "write to jane.doe@example.com or <b>else</b>"
     assert chunks[-1]["usage"] == plain["usage"]
     assert [c["choices"][0]["finish_reason"] for c in chunks] == [None] * (len(chunks) - 1) + ["stop"]
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     assert "jane.doe@example.com" not in [c["choices"][0]["delta"]["content"] for c in chunks]
 
 
@@ -161,6 +162,16 @@ def test_the_log_has_labels_and_bodies_but_never_a_key(mistral_server):
     assert "authorization" not in first.headers
     assert mistral_server.key not in f"{first.headers}{first.content!r}{first!r}"
     assert "first" not in repr(first)
+
+
+def test_what_goes_to_a_wrong_address_is_refused_and_logged(mistral_server):
+    with client(mistral_server) as http:
+        assert http.post("/v1/v1/chat/completions", json={}).json() == {"detail": "Not Found"}
+        assert http.get(CHAT).status_code == 405
+    assert [(entry.method, entry.path, entry.key) for entry in mistral_server.requests] == [
+        ("POST", "/v1/v1/chat/completions", "key-1"),
+        ("GET", CHAT, "key-1"),
+    ]
 
 
 def test_the_fixture_starts_fresh_each_time(mistral_server):
