@@ -11,7 +11,7 @@ from guard_integrations.core.sanitizer.redaction import REPLACED, treatments
 from guard_integrations.core.sanitizer.stream import OutputStream
 from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.core.scanner.detector import Detector, Edit, Session, Step
+from guard_integrations.core.scanner.detector import Detector, Session, Step
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.invisible import InvisibleDetector
 from guard_integrations.core.scanner.leak import LeakDetector
@@ -25,7 +25,6 @@ _CLEANED_FIRST = frozenset({Category.MARKUP, Category.INVISIBLE})
 """What may go without a trace goes in a pass of its own, so that the rest is searched for in what is left."""
 
 _Value = TypeVar("_Value")
-_Placed = TypeVar("_Placed", Edit, Finding)
 
 
 @lru_cache(maxsize=32)
@@ -157,12 +156,18 @@ class _After:
 
     def feed(self, text: str, *, final: bool = False) -> Step:
         found = self._detector.start().feed(self._before + text, final=final)
-        return Step(
-            edits=tuple(self._moved(edit) for edit in found.edits if edit.end > len(self._before)),
-            findings=tuple(self._moved(finding) for finding in found.findings if finding.end > len(self._before)),
-            decided=len(text),
-        )
-
-    def _moved(self, what: _Placed) -> _Placed:
+        moved = len(self._before)
         # What begins before the text takes its place from the beginning on.
-        return replace(what, start=max(0, what.start - len(self._before)), end=what.end - len(self._before))
+        return Step(
+            decided=len(text),
+            edits=tuple(
+                edit._replace(start=max(0, edit.start - moved), end=edit.end - moved)
+                for edit in found.edits
+                if edit.end > moved
+            ),
+            findings=tuple(
+                replace(finding, start=max(0, finding.start - moved), end=finding.end - moved)
+                for finding in found.findings
+                if finding.end > moved
+            ),
+        )

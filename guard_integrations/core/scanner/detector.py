@@ -3,17 +3,17 @@
 Batch and stream are one path: a batch is one `feed` with `final=True`.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from guard_integrations.core.findings import Finding
 
 __all__ = ["Detector", "Edit", "Session", "Step"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
+class Edit(NamedTuple):
     """Something else stands in a text's stead. Offsets are characters from the beginning of the whole text.
+
+    One is made for every match, which is why it is a tuple: it costs a third of a dataclass.
 
     Args:
         start: first character that goes.
@@ -28,19 +28,18 @@ class Edit:
     continues: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What a session has come to know from one more piece of text.
+class Step(NamedTuple):
+    """What a session has come to know from one more piece of text; a tuple, since one is made for every token.
 
     Args:
+        decided: characters from the beginning of the text before which no further edit will start.
         edits: final: no text that follows changes them. An edit may reach past `decided`.
         findings: whose whole extent is known now. One with the action `block` refuses the whole text.
-        decided: characters from the beginning of the text before which no further edit will start.
     """
 
+    decided: int
     edits: tuple[Edit, ...] = ()
     findings: tuple[Finding, ...] = ()
-    decided: int
 
 
 class Session(Protocol):

@@ -3,7 +3,7 @@
 Offsets in here are bytes of UTF-8: the engine's own `str` interface would encode the text again on every call.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -209,17 +209,17 @@ class CompiledRule:
 class _Group:
     """Rules that are searched for in one pass."""
 
-    members: tuple[int, ...]
+    members: tuple[CompiledRule, ...]
     match: Callable[[bytes], list[int] | None]
     overlap: int
 
-    def hits(self, data: bytes) -> Iterator[int]:
+    def hits(self, data: bytes) -> list[CompiledRule]:
         found = self.match(data)
         # The last member matches every text. RE2 reports a set that has run out of memory as one without a match.
         canary = len(self.members)
         if found is None or canary not in found:
             raise GuardUnavailable("engine", "a set of rules is out of memory; nothing was let through")
-        return (self.members[index] for index in found if index != canary)
+        return [self.members[index] for index in found if index != canary] if len(found) > 1 else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +237,8 @@ class _Live:
     def hold(self, data: bytes, at: int) -> int:
         hold = stop = len(data)
         for search in self.anywhere:
-            if (found := search(data, at, stop)) is not None:
-                hold = min(hold, found.start())
+            if (found := search(data, at, stop)) is not None and found.start() < hold:
+                hold = found.start()
         for at_start, search in self.led:
             if at == 0 and at_start(data, 0, stop) is not None:
                 return 0
@@ -302,24 +302,32 @@ class RuleSet:
             self._ends = [compile_pattern(head).search for head in heads]
         return any(search(data, 0, len(data)) is not None for search in self._ends)
 
-    def stretches(self, data: bytes) -> Iterator[tuple[CompiledRule, list[tuple[int, int]]]]:
-        """The rules whose heads are in the text, each with the stretches in which they may begin."""
+    def stretches(self, data: bytes, at: int = 0) -> list[tuple[CompiledRule, list[tuple[int, int]]]]:
+        """The rules whose heads are in the text, each with the stretches from `at` on in which they may begin."""
         stop = len(data)
+        # Two characters before `at`, for leads and edges.
+        view = data[previous_character(data, previous_character(data, at)) :] if at else data
+        found: list[tuple[CompiledRule, list[tuple[int, int]]]] = []
         for group in self._groups:
-            hits = [self.compiled[order] for order in group.hits(data)]
+            hits = group.hits(view)
             if not hits:
                 continue
-            if stop < 2 * _WINDOW:
-                yield from ((one, [(0, stop)]) for one in hits)
-                continue
-            yield from ((one, [(0, stop)]) for one in hits if one.overlap is None)
-            bounded = {one.order for one in hits if one.overlap is not None}
-            places: dict[int, list[tuple[int, int]]] = {}
-            for start in range(0, stop if bounded else 0, _WINDOW):
-                window = data[max(0, start - _LOOK_BACK) : start + _WINDOW + group.overlap]
-                for order in bounded.intersection(group.hits(window)):
-                    places.setdefault(order, []).append((start, min(stop, start + _WINDOW)))
-            yield from ((self.compiled[order], where) for order, where in places.items())
+            whole = [one for one in hits if one.overlap is None] if stop - at >= 2 * _WINDOW else hits
+            found += ((one, [(at, stop)]) for one in whole)
+            if len(whole) < len(hits):
+                found += self._windows(group, data, at)
+        return found
+
+    @staticmethod
+    def _windows(group: _Group, data: bytes, at: int) -> Iterable[tuple[CompiledRule, list[tuple[int, int]]]]:
+        """The bounded rules of a group, in the windows of a long text in which they hit."""
+        places: dict[int, tuple[CompiledRule, list[tuple[int, int]]]] = {}
+        for start in range(at, len(data), _WINDOW):
+            for one in group.hits(data[max(0, start - _LOOK_BACK) : start + _WINDOW + group.overlap]):
+                if one.overlap is not None:
+                    where = places.setdefault(one.order, (one, []))[1]
+                    where.append((start, min(len(data), start + _WINDOW)))
+        return places.values()
 
 
 def _head(rule: Rule) -> str:
@@ -344,7 +352,7 @@ def _group(members: list[CompiledRule]) -> _Group:
     compiled.Add(b"")
     compiled.Compile()
     return _Group(
-        members=tuple(one.order for one in members),
+        members=tuple(members),
         match=compiled.Match,
         overlap=max(one.overlap or 0 for one in members),
     )

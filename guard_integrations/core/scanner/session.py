@@ -9,7 +9,7 @@ swallowed as it comes. Nothing is ever searched for in what has been written.
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from guard_integrations.core.findings import Action, Category, Finding, Severity
 from guard_integrations.core.scanner.context import ContextWords
@@ -19,6 +19,8 @@ from guard_integrations.core.scanner.utf8 import Place, decode, encode, is_word,
 from guard_integrations.core.scanner.written import Written
 
 __all__ = ["MAX_VALUE", "RuleDetector", "Treatment"]
+
+Hits: TypeAlias = list[tuple[CompiledRule, list[tuple[int, int]]]]
 
 CONTEXT: Final = 64
 """Characters to the left of a match in which context words count."""
@@ -78,18 +80,18 @@ class _Open:
 class RuleSession:
     """One text on its way through a set of rules."""
 
-    __slots__ = ("_base", "_data", "_detector", "_fresh", "_next", "_open", "_scan", "_total", "_written")
+    __slots__ = ("_data", "_decided", "_detector", "_fresh", "_next", "_open", "_scan", "_total", "_written")
 
     def __init__(self, detector: RuleDetector) -> None:
         self._detector = detector
         self._data = b""
-        """Two characters of context, then everything that is not decided yet."""
-        self._base = 0
-        """Characters of the text before `_data`."""
+        """The end of what has come in: two characters of context, and everything that is not decided yet."""
         self._total = 0
         """Characters of the text that have come in."""
         self._scan = 0
         """Heads that begin before this byte are decided."""
+        self._decided = 0
+        """The character of the text that begins there."""
         self._next: dict[int, int] = {}
         """By rule, the byte before which it may not begin again."""
         self._open: dict[int, _Open] = {}
@@ -101,16 +103,28 @@ class RuleSession:
         """Takes the next piece of the text."""
         data = self._data = self._data + encode(text)
         self._total += len(text)
-        hold = len(data) if final else self._detector.rules.hold(data, self._scan)
+        rules = self._detector.rules
+        scan = self._scan
+        hold = len(data) if final else rules.hold(data, scan)
+        if not self._open and hold == scan:
+            return Step(self._decided)
         edits: list[Edit] = []
         findings: list[Finding] = []
         if self._open:
             hold = self._swallow(hold, edits, findings, final=final)
-        if hold > self._scan:
-            work = _Work(data=data, place=Place(data, self._base), edits=edits, findings=findings, final=final)
-            self._scan = self._decide(hold, work)
-        decided = self._forget()
-        return Step(edits=tuple(edits), findings=tuple(findings), decided=decided)
+        found = rules.stretches(data, scan) if hold > scan else []
+        if found or self._fresh >= 0:
+            place = Place(data, scan, self._decided)
+            work = _Work(data=data, place=place, edits=edits, findings=findings, final=final)
+            self._scan = self._decide(hold, found, work)
+            self._decided = place.of(self._scan)
+        elif hold > scan:
+            passed = data[scan:hold]
+            self._decided += len(passed) if passed.isascii() else len(decode(passed))
+            self._scan = hold
+        if self._scan > _SLACK:
+            self._forget()
+        return Step(self._decided, tuple(edits), tuple(findings))
 
     def _swallow(self, hold: int, edits: list[Edit], findings: list[Finding], *, final: bool) -> int:
         """Lets the open tails take what has come.
@@ -137,15 +151,20 @@ class RuleSession:
             findings.append(self._finding(order, match.start, end, match.score))
         return hold
 
-    def _decide(self, hold: int, work: "_Work") -> int:
+    def _decide(self, hold: int, hits: Hits, work: "_Work") -> int:
         """All heads that begin before the hold, in the order of their beginnings.
+
+        Args:
+            hold: the place from which on more text may change things.
+            hits: the rules that are in the text, and where.
+            work: what is being decided.
 
         Returns:
             How far everything is decided: the hold, or a place before it that needs more text.
         """
         if self._fresh >= 0:
             work.push(self._fresh, _FRESH, self._fresh)
-        for one, stretches in self._detector.rules.stretches(work.data):
+        for one, stretches in hits:
             if one.order not in self._open:
                 work.cursors[one.order] = Cursor(one, work.data, stretches)
                 work.advance(one.order, max(self._scan, self._next.get(one.order, 0)))
@@ -217,7 +236,7 @@ class RuleSession:
             False when more text could make one.
         """
         rules = self._detector.rules
-        before = self._written.last
+        before = self._written.last(work.data)
         glued = start < len(work.data) and is_word(work.data[start - 1]) and is_word(work.data[start])
         if glued or rules.has_leads:
             # Four bytes are the longest character.
@@ -253,35 +272,27 @@ class RuleSession:
             action=self._detector.treatments[order].action,
         )
 
-    def _forget(self) -> int:
-        """Lets go of what nothing can ask for any more.
-
-        Returns:
-            The characters of the text that are decided.
-        """
+    def _forget(self) -> None:
+        """Lets go of what nothing can ask for any more."""
         data = self._data
-        self._written.keep(data, self._scan)
         keep = self._scan
         for match in self._open.values():
             keep = min(keep, match.state.at)
         # A lead and an edge look one character back; the second keeps the first from seeming to be the text's own.
         cut = previous_character(data, previous_character(data, keep))
-        if cut:
-            self._base += len(decode(data[:cut]))
-            self._data = data[cut:]
-            self._scan -= cut
-            self._written.to -= cut
-            self._fresh = max(-1, self._fresh - cut)
-            if self._next:
-                self._next = {order: at - cut for order, at in self._next.items() if at > cut}
-            if self._open:
-                self._open = {
-                    order: replace(match, state=replace(match.state, at=match.state.at - cut))
-                    for order, match in self._open.items()
-                }
-        return self._base + len(decode(self._data[: self._scan]))
+        self._written.forget(data, cut, self._scan)
+        self._data = data[cut:]
+        self._scan -= cut
+        self._fresh = max(-1, self._fresh - cut)
+        self._next = {order: at - cut for order, at in self._next.items() if at > cut}
+        self._open = {
+            order: replace(match, state=replace(match.state, at=match.state.at - cut))
+            for order, match in self._open.items()
+        }
 
 
+_SLACK: Final = 2048
+"""Bytes of decided text that a session may hold before it lets go of them."""
 _FRESH: Final = -1
 """Stands for no rule: the place after a replaced match is looked at before the heads that begin there."""
 

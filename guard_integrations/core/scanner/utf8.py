@@ -46,16 +46,17 @@ class Place:
 
     Args:
         data: the bytes.
-        base: the character of the whole text that they begin with.
+        byte: a place that all others come after.
+        char: the character of the whole text that begins there.
     """
 
     __slots__ = ("_ascii", "_byte", "_char", "_data")
 
-    def __init__(self, data: bytes, base: int) -> None:
+    def __init__(self, data: bytes, byte: int, char: int) -> None:
         self._data = data
         self._ascii = data.isascii()
-        self._byte = 0
-        self._char = base
+        self._byte = byte
+        self._char = char
 
     def of(self, at: int) -> int:
         """The character of the whole text that begins at this byte."""

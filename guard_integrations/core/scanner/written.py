@@ -24,35 +24,49 @@ class Written:
         keep: how many characters are kept.
     """
 
-    __slots__ = ("_keep", "_rules", "_text", "to")
+    __slots__ = ("_edits", "_from", "_keep", "_rules", "_text", "to")
 
     def __init__(self, rules: RuleSet, keep: int) -> None:
         self._rules = rules
         self._keep = keep
         self._text = ""
+        self._from = 0
+        """What was let out before this byte of the session's data is in `_text`, what came after follows from these."""
+        self._edits: list[tuple[int, int, str]] = []
         self.to = 0
-        """The byte of the session's data up to which everything is let out or replaced."""
-
-    @property
-    def last(self) -> bytes:
-        """The last character; empty at the beginning of the text."""
-        return encode(self._text[-1:])
+        """The byte up to which everything is let out or replaced by now, as far as it was replaced."""
 
     def before(self, data: bytes, start: int) -> str:
-        """What will stand before a match at `start`."""
-        if start <= self.to:
-            return self._text
-        return (self._text + decode(data[max(self.to, back(data, start, self._keep)) : start]))[-self._keep :]
+        """What stands, when all is written, before a match at `start`."""
+        room = self._keep
+        pieces: list[str] = []
+        for first, last, label in reversed(self._edits):
+            if start > last:
+                pieces.append(decode(data[max(last, back(data, start, room)) : start]))
+            pieces.append(label)
+            room -= len(pieces[-1]) + len(label)
+            start = min(start, first)
+            if room <= 0:
+                break
+        else:
+            if start > self._from:
+                pieces.append(decode(data[max(self._from, back(data, start, room)) : start]))
+            pieces.append(self._text)
+        return "".join(reversed(pieces))[-self._keep :]
 
-    def keep(self, data: bytes, to: int) -> None:
-        """What stands up to `to` is let out as it is."""
-        if to > self.to:
-            self._text = self.before(data, to)
-            self.to = to
+    def last(self, data: bytes) -> bytes:
+        """The last character before `to`; empty at the beginning of the text."""
+        return encode(self.before(data, self.to)[-1:])
 
     def skip(self, to: int) -> None:
         """What stands up to `to` is gone with what was replaced before it."""
-        self.to = max(self.to, to)
+        if to > self.to:
+            self.to = to
+            if self._edits:
+                first, _, label = self._edits[-1]
+                self._edits[-1] = first, to, label
+            else:
+                self._from = to
 
     def replace(self, data: bytes, start: int, end: int, label: str) -> str:
         """A match is replaced.
@@ -60,15 +74,24 @@ class Written:
         Returns:
             The label with whatever is needed to keep it apart from what stands before it.
         """
-        if start >= self.to:
-            before = self.before(data, start)
-            if not label:
-                label = self._apart(before)
-            elif before and is_word(data[start]) and is_word(encode(before[-1])[-1]):
-                label = self._glued(before, label)
-            self._text = (before + label)[-self._keep :]
-        self.skip(end)
+        if start < self.to:
+            self.skip(end)
+            return label
+        if not label:
+            label = self._apart(self.before(data, start))
+        elif start and is_word(data[start]) and is_word(data[start - 1]):
+            label = self._glued(self.before(data, start), label)
+        self._edits.append((start, end, label))
+        self.to = end
         return label
+
+    def forget(self, data: bytes, cut: int, to: int) -> None:
+        """The session lets go of the first `cut` bytes of its data; `to` is how far everything is decided."""
+        end = max(self.to, to)
+        self._text = self.before(data, end)
+        self._edits.clear()
+        self._from = end - cut
+        self.to = max(0, self.to - cut)
 
     def _apart(self, before: str) -> str:
         """A space, where what stands before could begin something that what follows completes."""
@@ -77,7 +100,7 @@ class Written:
 
     def _glued(self, before: str, label: str) -> str:
         """The word before went on until here: it goes on into the label, if its end would make a match."""
-        if not self._rules.ends_with_match(encode(before)):
+        if not before or not is_word(encode(before[-1])[-1]) or not self._rules.ends_with_match(encode(before)):
             return label
         for glue in _GLUE:
             if not self._rules.ends_with_match(encode(before + glue)):

@@ -1,0 +1,80 @@
+"""Texts made from rules: matches, beginnings of matches, and what lies between them. For properties and the fuzzer."""
+
+from collections.abc import Iterable
+from random import Random
+
+from guard_integrations.core.scanner.pattern import Alternatives, Characters, Edge, Node, Pattern, Repeat, Sequence
+from guard_integrations.core.scanner.rule import Rule, Run
+
+_GLUE = ["", "", " ", " ", "\n", "  ", "-", ".", ",", "x", "1", "_", ":", ": ", "@", "/", "é", "漢", "😀", "\ud800", "\x00"]
+_FEW = 3
+
+
+def sample(node: Node, chance: Random) -> str:
+    """A text that the node stands for, more often short than long; edges are left to luck."""
+    match node:
+        case Characters(ranges, negated):
+            while True:
+                low, high = chance.choice(((32, 126), (32, 126), (0xA0, 0x24F), (0x4E00, 0x4E50)) if negated else ranges)
+                code = chance.randint(low, high)
+                if not negated or not any(first <= code <= last for first, last in ranges):
+                    return chr(code)
+        case Edge():
+            return ""
+        case Sequence(items):
+            return "".join(sample(item, chance) for item in items)
+        case Alternatives(branches):
+            return sample(chance.choice(branches), chance)
+        case Repeat(item, low, high):
+            most = low + _FEW if high is None or chance.random() < 0.9 else high
+            number = chance.randint(low, most if high is None else min(most, high))
+            return "".join(sample(item, chance) for _ in range(number))
+
+
+def matching(rule: Rule, chance: Random) -> str:
+    """A head of the rule, in any case where case does not matter, with a lead, a tail and context words now and then."""
+    text = sample(rule.head.root, chance)
+    if rule.ignore_case:
+        text = chance.choice((str, str.lower, str.upper, str.title))(text)
+    if rule.lead and chance.random() < 0.5:
+        text = sample(Pattern.parse(rule.lead).root, chance) + text
+    for phase in rule.tail:
+        if chance.random() < 0.7:
+            source = phase.run if isinstance(phase, Run) else phase.until
+            times = chance.randint(1, 30) if isinstance(phase, Run) else 1
+            text += "".join(sample(Pattern.parse(source).root, chance) for _ in range(times))
+    if rule.context and chance.random() < 0.5:
+        text = chance.choice(rule.context.raises + rule.context.lowers) + chance.choice((" ", ": ", "x")) + text
+    return text
+
+
+def fragment(rules: Iterable[Rule], chance: Random) -> str:
+    """A match, an example, or a piece of one."""
+    rule = chance.choice(tuple(rules))
+    text = chance.choice(rule.examples + rule.counterexamples) if chance.random() < 0.3 else matching(rule, chance)
+    if chance.random() < 0.4:
+        start, end = sorted((chance.randint(0, len(text)), chance.randint(0, len(text))))
+        text = text[start:end]
+    return text
+
+
+def hostile(rules: Iterable[Rule], chance: Random, pieces: int = 8) -> str:
+    """Fragments with little or nothing between them."""
+    rules = tuple(rules)
+    parts: list[str] = []
+    for _ in range(chance.randint(1, pieces)):
+        parts += (fragment(rules, chance), chance.choice(_GLUE))
+    return "".join(parts)
+
+
+def chunks(text: str, chance: Random) -> list[str]:
+    """The text in pieces: character by character now and then, else of any length."""
+    if chance.random() < 0.3:
+        return list(text)
+    out: list[str] = []
+    at = 0
+    while at < len(text):
+        size = chance.choice((0, 1, 1, 2, 3, 4, 5, 8, 13, 40))
+        out.append(text[at : at + size])
+        at += size
+    return out
