@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_CHECK := $(VENV)/.installed-for-check
 CHECK  := '.[aws,azure,gcp,redis,vault]' --group check
 
-.PHONY: demo test check chaos lint format bench constraints clean
+.PHONY: demo test check chaos fuzz lint format bench constraints clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt Makefile
@@ -41,6 +41,11 @@ check: $(STAMP_CHECK)  ## everything slow
 
 chaos: $(STAMP)  ## 10,000 requests over keys that fail: what do callers see?
 	@$(BIN)/python tests/rotation/chaos.py
+
+SEED  ?= 1
+CASES ?= 100000
+fuzz: $(STAMP)  ## the stream against the batch, for long: make fuzz SEED=7 CASES=1000000
+	@$(BIN)/python tests/fuzz/fuzz_stream.py $(SEED) $(CASES)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -6,7 +6,29 @@ from random import Random
 from guard_integrations.core.scanner.pattern import Alternatives, Characters, Edge, Node, Pattern, Repeat, Sequence
 from guard_integrations.core.scanner.rule import Rule, Run
 
-_GLUE = ["", "", " ", " ", "\n", "  ", "-", ".", ",", "x", "1", "_", ":", ": ", "@", "/", "é", "漢", "😀", "\ud800", "\x00"]
+_GLUE = [
+    "",
+    "",
+    " ",
+    " ",
+    "\n",
+    "  ",
+    "-",
+    ".",
+    ",",
+    "x",
+    "1",
+    "_",
+    ":",
+    ": ",
+    "@",
+    "/",
+    "é",
+    "漢",
+    "😀",
+    "\ud800",
+    "\x00",
+]
 _FEW = 3
 
 
@@ -15,7 +37,9 @@ def sample(node: Node, chance: Random) -> str:
     match node:
         case Characters(ranges, negated):
             while True:
-                low, high = chance.choice(((32, 126), (32, 126), (0xA0, 0x24F), (0x4E00, 0x4E50)) if negated else ranges)
+                low, high = chance.choice(
+                    ((32, 126), (32, 126), (0xA0, 0x24F), (0x4E00, 0x4E50)) if negated else ranges
+                )
                 code = chance.randint(low, high)
                 if not negated or not any(first <= code <= last for first, last in ranges):
                     return chr(code)

@@ -1,0 +1,193 @@
+"""The engine: alive or loud, linear, safe to share, at home in any text."""
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
+from guard_integrations.core.findings import Action
+from guard_integrations.core.scanner import engine
+from guard_integrations.core.scanner.engine import RuleSet
+from guard_integrations.core.scanner.rule import Rule, load_pack, rules_of
+from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
+
+BASIC_IN, BASIC_OUT = InputSanitizer(GuardPolicy.basic()), OutputSanitizer(GuardPolicy.basic())
+
+
+def a_rule(**fields):
+    return Rule(
+        **{
+            "id": "mine",
+            "category": "pii",
+            "severity": "low",
+            "label": "[MINE]",
+            "rationale": "a test",
+            "examples": ("x",),
+            "stages": frozenset({"output"}),
+            "profiles": frozenset({"balanced"}),
+            **fields,
+        }
+    )
+
+
+def detector(*rules, action=Action.FILTER, replace=None):
+    return RuleDetector(
+        RuleSet(rules), {rule.id: Treatment(action=action, label=rule.label, replace=replace) for rule in rules}
+    )
+
+
+def test_a_set_that_ran_out_of_memory_lets_nothing_through(monkeypatch):
+    rules = RuleSet(rules_of(GuardPolicy(), "output"))
+    # This is what RE2 reports then: no match, not even the one that every text is.
+    monkeypatch.setattr(rules, "_groups", [group_without_answer(group) for group in rules._groups])
+    with pytest.raises(GuardUnavailable, match="out of memory"):
+        rules.stretches(b"john.doe@example.com")
+
+
+def group_without_answer(group):
+    return engine._Group(members=group.members, match=lambda _: None, overlap=group.overlap)
+
+
+@pytest.mark.parametrize("module", ["raise ImportError", "def compile(pattern): ..."])
+def test_without_the_engine_the_error_says_what_to_do(tmp_path, module):
+    (tmp_path / "re2.py").write_text(module)
+    code = "import guard_integrations"
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)}
+    )
+    assert "GuardUnavailable" in done.stderr
+    assert "pip install" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\udfff a@b.co \ud83d", "\ud83d\ude00 078-05-1120", "\x00", "", "é" * 9])
+def test_any_string_is_scanned(text):
+    assert "078" not in BASIC_OUT.sanitize(text).text
+    assert "@" not in BASIC_OUT.sanitize(text).text
+    BASIC_IN.sanitize(text)
+
+
+def test_offsets_are_characters_of_the_callers_text():
+    text = "漢😀é\ud800 a@b.co ß 078-05-1120"
+    assert [text[found.start : found.end] for found in BASIC_OUT.sanitize(text).findings] == ["a@b.co", "078-05-1120"]
+
+
+@pytest.mark.parametrize("unit", ["forget ", "<script", "</script ", "a@", "instructions", "1-", "[EMAIL]", "é@b.co "])
+@pytest.mark.parametrize("call", [BASIC_IN.sanitize, BASIC_OUT.sanitize, InputSanitizer().sanitize])
+def test_ten_times_the_text_is_about_ten_times_the_work(unit, call):
+    def cost(length):
+        text = (unit * length)[:length]
+        call(text)
+        return min(timed(lambda: call(text)) for _ in range(3))
+
+    assert cost(160_000) < 40 * max(cost(16_000), 2e-4)
+
+
+def timed(call):
+    start = time.thread_time()
+    call()
+    return time.thread_time() - start
+
+
+def test_a_long_text_is_searched_in_windows_and_nothing_falls_between_them():
+    for at in (8184, 8190, 8191, 8192, 8193, 16384, 30000):
+        text = ("é " * 30000)[:at] + " a@b.co " + "x " * 20000
+        assert [text[found.start : found.end] for found in BASIC_OUT.sanitize(text).findings] == ["a@b.co"]
+
+
+def test_one_sanitizer_serves_many_threads():
+    text = "Mail a@b.co, ssn 078-05-1120, <script>x</script> é " * 50
+    expected = BASIC_OUT.sanitize(text)
+
+    def streamed(_):
+        stream = BASIC_OUT.stream()
+        return "".join([stream.feed(text[at : at + 7]) for at in range(0, len(text), 7)]) + stream.finish()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(streamed, range(32))) == {expected.text}
+
+
+def test_memory_stays_bounded_while_a_tail_swallows():
+    stream = BASIC_OUT.stream()
+    stream.feed("<script>")
+    for _ in range(2000):
+        assert stream.feed("alert(1);" * 20) == ""
+    for one in stream._passes:
+        assert len(one._raw) < 10_000
+        assert all(len(session._data) < 10_000 for session in one._sessions)
+    assert stream.feed("</script> done.\n") == " done.\n"
+
+
+def test_a_value_that_outgrows_its_cap_is_hidden_and_said():
+    rule = a_rule(pattern="key:", tail=({"run": "[a-z]"},))
+    rule = load(rule)
+    long, short = "key:" + "a" * (MAX_VALUE + 1), "key:" + "a" * 50
+    made = detector(rule, replace=lambda value: f"<{len(value)}>")
+    for text, label, rules in ((short, "<54>", ["mine"]), (long, "[MINE]", ["value-too-long", "mine"])):
+        step = made.start().feed(text, final=True)
+        assert [edit.text for edit in step.edits] == [label]
+        assert [found.rule for found in step.findings] == rules
+        session = made.start()
+        steps = [session.feed(char) for char in text] + [session.feed("", final=True)]
+        assert [edit.text for step in steps for edit in step.edits if not edit.continues] == [label]
+        assert [found.rule for step in steps for found in step.findings] == rules
+
+
+def load(rule):
+    """The rule with its tail as the loader makes it."""
+    from guard_integrations.core.scanner.rule import Run, Until  # noqa: PLC0415 - only here
+
+    tail = tuple(Run(**phase) if "run" in phase else Until(**phase) for phase in rule.tail)
+    return a_rule(pattern=rule.pattern, tail=tail)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_terminator_that_could_be_longer_is_waited_for(size):
+    rule = load(a_rule(pattern="<<", tail=({"until": r"END\d{0,3}"},)))
+    text = "a<<bENDx <<c END12 <<d END1234 <<e EN"
+    whole = detector(rule).start().feed(text, final=True)
+    session = detector(rule).start()
+    steps = [session.feed(text[at : at + size]) for at in range(0, len(text), size)] + [session.feed("", final=True)]
+    assert [found for step in steps for found in step.findings] == list(whole.findings)
+    assert [(found.start, found.end) for found in whole.findings] == [(1, 7), (9, 18), (19, 29), (31, 37)]
+
+
+def test_context_words_raise_and_lower(tmp_path):
+    pack = tmp_path / "pack.toml"
+    pack.write_text(
+        """
+        [[rule]]
+        id = "number"
+        category = "pii"
+        severity = "low"
+        label = "[NUMBER]"
+        pattern = '\\b\\d{6}\\b'
+        score = 0.3
+        context = { raises = ["passport", "電話"], lowers = ["order"], by = 0.4 }
+        rationale = "a test"
+        examples = ["passport 123456"]
+        counterexamples = ["123456"]
+        stages = ["output"]
+        profiles = ["balanced"]
+        """
+    )
+    made = OutputSanitizer(GuardPolicy(rule_packs=(pack,)))
+    assert load_pack(pack)[0].context.raises == ("passport", "電話")
+    for text, clean in [
+        ("My Passport: 123456", "My Passport: [NUMBER]"),
+        ("電話は123456", "電話は[NUMBER]"),
+        ("passport order 123456", "passport order 123456"),
+        ("passports 123456", "passports 123456"),
+        ("passport " + "x " * 40 + "123456", None),
+        ("123456", None),
+    ]:
+        assert made.sanitize(text).text == (clean or text)
+
+
+def test_a_block_says_rules_and_not_the_text():
+    with pytest.raises(GuardBlocked) as caught:
+        OutputSanitizer(GuardPolicy(actions={"pii": "block"})).sanitize("I am a@b.co")
+    assert caught.value.rules == ("basic-email",)
+    assert "a@b.co" not in repr(caught.value) + str(caught.value)
