@@ -111,7 +111,7 @@ class Moderator(Unpicklable):
         settings = WireSettings(
             base_url=self.base_url,
             model=model,
-            keys=_ring(keys),
+            keys=KeyRing.of(keys),
             timeout=timeout,
             max_concurrency=max_concurrency,
             transport=transport,
@@ -285,14 +285,6 @@ async def _one(wire: Wire, batch: list[Unit]) -> tuple[Answer, ...] | GuardError
         return await wire.ask(Question(path=batch[0].path, inputs=tuple(unit.payload for unit in batch)))
     except GuardError as error:
         return error
-
-
-def _ring(keys: KeyRing | str | SecretStr | Sequence[str | SecretStr] | None) -> KeyRing:
-    if isinstance(keys, KeyRing):
-        return keys
-    if keys is None:
-        return KeyRing.from_env()
-    return KeyRing([keys] if isinstance(keys, str | SecretStr) else keys)
 
 
 def _is_conversation(messages: Sequence[Message] | Sequence[Sequence[Message]]) -> TypeGuard[Sequence[Message]]:

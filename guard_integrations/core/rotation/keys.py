@@ -63,24 +63,24 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
 
 
 def as_keys(given: Iterable[str | SecretStr | ApiKey]) -> tuple[ApiKey, ...]:
-    """The keys of a ring: at least one, each fit for an HTTP header, none twice.
+    """The keys of a ring: at least one, each fit for an HTTP header, none twice; white space around one is left out.
 
     Raises:
         MissingKeyError: when there is none, or one is not fit; the message counts keys and shows none.
     """
     keys: dict[str, ApiKey] = {}
     for number, each in enumerate(given, start=1):
-        key = each if isinstance(each, ApiKey) else ApiKey(secret=_hidden(each))
-        value = key.secret.get_secret_value()
+        key = (
+            each
+            if isinstance(each, ApiKey)
+            else ApiKey(secret=each if isinstance(each, SecretStr) else SecretStr(each))
+        )
+        value = key.secret.get_secret_value().strip()
         if not _HEADER_SAFE.fullmatch(value):
             raise MissingKeyError(
                 f"Key {number} is not an API key: it is empty or holds white space or characters outside ASCII."
             )
-        keys.setdefault(value, key)
+        keys.setdefault(value, ApiKey(secret=SecretStr(value), workspace=key.workspace))
     if not keys:
         raise MissingKeyError("No Mistral API key was given: set MISTRAL_API_KEY, or MISTRAL_API_KEYS for several.")
     return tuple(keys.values())
-
-
-def _hidden(value: str | SecretStr) -> SecretStr:
-    return value if isinstance(value, SecretStr) else SecretStr(value.strip())

@@ -9,7 +9,8 @@ from math import inf
 from typing import TYPE_CHECKING, Self, Unpack
 from weakref import WeakSet
 
-from pydantic import SecretStr
+from pydantic import GetCoreSchemaHandler, SecretStr
+from pydantic_core import CoreSchema, core_schema
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
 from guard_integrations.core.rotation.keys import ApiKey, Unpicklable, as_keys
@@ -354,6 +355,15 @@ class KeyRing(Unpicklable):
                         key.workspace.strikes = rest.times
                         key.workspace.epoch += 1
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """A field of this type takes what `of` takes, but None; in JSON it is its `repr`.
+
+        What is wrong with a key is a MissingKeyError, not a ValidationError: that one would keep the input.
+        """
+        as_shown = core_schema.to_string_ser_schema(when_used="json")
+        return core_schema.no_info_plain_validator_function(_validated, serialization=as_shown)
+
     def __len__(self) -> int:
         return len(self._keys)
 
@@ -410,6 +420,12 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def _validated(given: object) -> KeyRing:
+    if isinstance(given, KeyRing | str | SecretStr | list | tuple):
+        return KeyRing.of(given)
+    raise ValueError("Keys are a KeyRing, a key, or a list of keys.")
 
 
 def _tell(kind: EventKind, label: str, *, duration: float | None = None) -> None:
