@@ -1,1 +1,26 @@
-"""Guards for LlamaIndex."""
+"""Guards for LlamaIndex: nodes, query engines, chat engines, tools, ingestion, instrumentation, and the model."""
+
+from guard_integrations.llama_index.chat_engine import GuardedChatEngine
+from guard_integrations.llama_index.ingestion import GuardTransformComponent
+from guard_integrations.llama_index.instrumentation import MetadataEventHandler, MetadataSpanHandler
+from guard_integrations.llama_index.llms import GuardedMistralAI
+from guard_integrations.llama_index.postprocessors import (
+    InjectionGuardNodePostprocessor,
+    ModerationNodePostprocessor,
+    RedactionNodePostprocessor,
+)
+from guard_integrations.llama_index.query_engine import GuardedQueryEngine
+from guard_integrations.llama_index.tools import GuardedTool
+
+__all__ = [
+    "GuardTransformComponent",
+    "GuardedChatEngine",
+    "GuardedMistralAI",
+    "GuardedQueryEngine",
+    "GuardedTool",
+    "InjectionGuardNodePostprocessor",
+    "MetadataEventHandler",
+    "MetadataSpanHandler",
+    "ModerationNodePostprocessor",
+    "RedactionNodePostprocessor",
+]

@@ -1,0 +1,133 @@
+"""A model's answer, in the Mistral SDK's own types, made safe piece by piece; a whole answer is a single piece.
+
+Only an allow-list of fields is copied: what is not, such as the tokens in `logprobs`, which repeat the text, cannot
+leak.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from mistralai.client import models
+from mistralai.client.types.basemodel import Unset
+
+from guard_integrations.core.findings import Finding
+from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.llama_index._values import rewrite_value
+
+__all__ = ["AnswerGuard", "Content", "Piece", "read"]
+
+Content: TypeAlias = str | Sequence[models.ContentChunk] | Unset | None
+"""What the SDK allows as the content of an answer or of a delta."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A piece of an answer, or all of it."""
+
+    text: str = ""
+    thinking: str = ""
+    tool_calls: tuple[models.ToolCall, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.thinking or self.tool_calls)
+
+    def __add__(self, other: "Piece") -> "Piece":
+        return Piece(
+            text=self.text + other.text,
+            thinking=self.thinking + other.thinking,
+            tool_calls=self.tool_calls + other.tool_calls,
+        )
+
+    @property
+    def content(self) -> str | list[models.ContentChunk]:
+        """The piece as the API would send it."""
+        if not self.thinking:
+            return self.text
+        thinking: models.ContentChunk = models.ThinkChunk(thinking=[models.TextChunk(text=self.thinking)])
+        return [thinking, models.TextChunk(text=self.text)] if self.text else [thinking]
+
+
+class AnswerGuard:
+    """One answer on its way out: `feed` its pieces and then `finish`.
+
+    The visible text is one stream, over however many chunks it is spread, and the thinking another. The arguments of
+    tool calls, which arrive whole, are sanitised value by value, as is all JSON.
+
+    Args:
+        sanitizer: what makes a text safe.
+        as_json: whether the visible text is JSON, because JSON was asked for: it is held until it is whole.
+    """
+
+    def __init__(self, sanitizer: OutputSanitizer, *, as_json: bool = False) -> None:
+        self._sanitizer = sanitizer
+        self._as_json = as_json
+        self._json: list[str] = []
+        self._text = sanitizer.stream()
+        self._thinking = sanitizer.stream()
+        self._findings: list[Finding] = []
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found so far."""
+        return (*self._findings, *self._text.findings, *self._thinking.findings)
+
+    def feed(self, content: Content, tool_calls: Sequence[models.ToolCall] | Unset | None = None) -> Piece:
+        """What may go out now.
+
+        Raises:
+            GuardBlocked: when the policy refuses the answer.
+        """
+        raw = read(content)
+        text = raw.text
+        if self._as_json:
+            self._json.append(text)
+        return Piece(
+            text="" if self._as_json else self._text.feed(text),
+            thinking=self._thinking.feed(raw.thinking),
+            tool_calls=tuple(self._call(call) for call in tool_calls or ()),
+        )
+
+    def finish(self) -> Piece:
+        """What was still held.
+
+        Raises:
+            GuardBlocked: when the policy refuses the answer.
+        """
+        text = self._json_text("".join(self._json)) if self._as_json else self._text.finish()
+        return Piece(text=text, thinking=self._thinking.finish())
+
+    def _call(self, call: models.ToolCall) -> models.ToolCall:
+        given = call.function.arguments
+        arguments = self._json_text(given) if isinstance(given, str) else rewrite_value(given, self._clean)
+        function = models.FunctionCall(name=call.function.name, arguments=arguments)
+        return models.ToolCall(function=function, id=call.id, type=call.type, index=call.index)
+
+    def _json_text(self, text: str) -> str:
+        """A JSON text with each of its values made safe; a text that is not JSON is sanitised as text."""
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return self._clean(text)
+        clean = rewrite_value(value, self._clean)
+        return text if clean == value else json.dumps(clean, ensure_ascii=False)
+
+    def _clean(self, text: str) -> str:
+        clean = self._sanitizer.sanitize(text)
+        self._findings.extend(clean.findings)
+        return clean.text
+
+
+def read(content: Content) -> Piece:
+    """The texts in the content of an answer or of a delta."""
+    if isinstance(content, str):
+        return Piece(text=content)
+    piece = Piece()
+    for chunk in content or ():
+        if isinstance(chunk, models.TextChunk):
+            piece = replace(piece, text=piece.text + chunk.text)
+        elif isinstance(chunk, models.ThinkChunk):
+            thought = "".join(part.text for part in chunk.thinking if isinstance(part, models.TextChunk))
+            piece = replace(piece, thinking=piece.thinking + thought)
+    return piece

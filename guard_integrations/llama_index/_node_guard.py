@@ -1,0 +1,153 @@
+"""What the guards of nodes share: copies instead of changes, media by policy, reports without content."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
+
+from guard_integrations.core.findings import Finding
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.errors import GuardBlocked
+from guard_integrations.llama_index._nodes import Modes, carries_media
+from guard_integrations.llama_index._policy import PolicyField
+from guard_integrations.llama_index._reports import annotate, report_nodes
+
+__all__ = ["READ_BY_MODEL", "GuardNodePostprocessor", "NonText", "TextGuardNodePostprocessor", "Verdict"]
+
+READ_BY_MODEL: Modes = (MetadataMode.LLM,)
+
+NonText: TypeAlias = Literal["pass", "drop", "block"]
+"""What happens to images, audio and video, which no guard of text can read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is to become of one node.
+
+    Args:
+        node: what goes on; None where nothing does.
+        findings: why.
+        action: what was done: "passed", "flagged", "filtered", "redacted", "dropped" or "blocked".
+    """
+
+    node: BaseNode | None
+    findings: tuple[Finding, ...] = ()
+    action: str = "passed"
+
+
+class GuardNodePostprocessor(BaseNodePostprocessor):
+    """A guard of nodes.
+
+    Args:
+        policy: what is looked for.
+        non_text: what happens to images, audio and video.
+        annotate: writes into the metadata of each node that hit, which rules did, without content.
+    """
+
+    policy: PolicyField = Field(default_factory=GuardPolicy)
+    non_text: NonText = "pass"
+    annotate: bool = False
+
+    @abstractmethod
+    def guard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
+        """The guarded nodes, as they are read in these modes.
+
+        Raises:
+            GuardBlocked: when a node is refused.
+        """
+
+    @abstractmethod
+    async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
+        """The twin of `guard`."""
+
+    def _postprocess_nodes(
+        self,
+        nodes: list[NodeWithScore],
+        query_bundle: QueryBundle | None = None,  # noqa: ARG002 - LlamaIndex's signature
+    ) -> list[NodeWithScore]:
+        return self.guard(nodes)
+
+    async def _apostprocess_nodes(
+        self,
+        nodes: list[NodeWithScore],
+        query_bundle: QueryBundle | None = None,  # noqa: ARG002 - as above
+    ) -> list[NodeWithScore]:
+        return await self.aguard(nodes)
+
+    def gather(self, nodes: Sequence[NodeWithScore], judge: Callable[[BaseNode], Verdict]) -> list[NodeWithScore]:
+        """Judges each node in turn, keeps scores and order, reports once.
+
+        Raises:
+            GuardBlocked: when a node is refused.
+        """
+        kept: list[NodeWithScore] = []
+        findings: list[Finding] = []
+        changed = 0
+        for scored in nodes:
+            verdict = self._media(scored.node) or judge(scored.node)
+            findings += verdict.findings
+            if verdict.action == "blocked":
+                self._report(findings, received=len(nodes), changed=changed, dropped=len(nodes), blocked=True)
+                raise _refusal(verdict)
+            node = verdict.node
+            if node is None:
+                continue
+            changed += node is not scored.node
+            if self.annotate and verdict.findings:
+                node = annotate(node.model_copy(), verdict.action, verdict.findings)
+            kept.append(scored if node is scored.node else scored.model_copy(update={"node": node}))
+        self._report(findings, received=len(nodes), changed=changed, dropped=len(nodes) - len(kept))
+        return kept
+
+    def _media(self, node: BaseNode) -> Verdict | None:
+        if self.non_text == "pass" or not carries_media(node):
+            return None
+        return Verdict(node=None, action="dropped" if self.non_text == "drop" else "blocked")
+
+    def _report(
+        self, findings: Sequence[Finding], *, received: int, changed: int, dropped: int, blocked: bool = False
+    ) -> None:
+        report_nodes(
+            guard=self.class_name(),
+            policy=self.policy.fingerprint,
+            findings=findings,
+            received=received,
+            changed=changed,
+            dropped=dropped,
+            blocked=blocked,
+        )
+
+
+class TextGuardNodePostprocessor(GuardNodePostprocessor):
+    """A guard that reads texts and waits for nothing."""
+
+    def guard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
+        """The guarded nodes, as they are read in these modes.
+
+        Raises:
+            GuardBlocked: when a node is refused.
+        """
+        return self.gather(nodes, lambda node: self._judge(node, modes))
+
+    async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
+        """The twin of `guard`, in a thread: it waits for nothing, but computes."""
+        return await asyncio.to_thread(self.guard, nodes, modes)
+
+    @abstractmethod
+    def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
+        """Says what is to become of a node."""
+
+
+def _refusal(verdict: Verdict) -> GuardBlocked:
+    found = verdict.findings
+    return GuardBlocked(
+        stage="document",
+        rules=tuple(dict.fromkeys(one.rule for one in found)) or ("non-text",),
+        categories=tuple(dict.fromkeys(one.category.value for one in found)),
+        scores={one.category.value: max(o.score for o in found if o.category is one.category) for one in found},
+    )

@@ -1,0 +1,404 @@
+"""`MistralAI` with guards around it, on every way in and out."""
+
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from typing import Any, Literal
+
+import httpx2
+from llama_index.core.base.llms.generic_utils import get_from_param_or_env
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.constants import DEFAULT_TEMPERATURE
+from llama_index.core.llms.callbacks import llm_chat_callback
+from llama_index.core.types import BaseOutputParser, PydanticProgramMode
+from llama_index.llms.mistralai import MistralAI
+from llama_index.llms.mistralai.base import (
+    DEFAULT_MISTRALAI_ENDPOINT,
+    DEFAULT_MISTRALAI_MAX_TOKENS,
+    DEFAULT_MISTRALAI_MODEL,
+    to_mistral_chatmessage,
+)
+from llama_index.llms.mistralai.utils import MISTRALAI_MODELS, is_mistralai_function_calling_model
+from llama_index_instrumentation import get_dispatcher
+from mistralai.client import Mistral, models
+from pydantic import SecretStr
+
+from guard_integrations.core.moderation import Moderator
+from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrails_payload
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.rotation.auth import KeyRingAuth
+from guard_integrations.core.rotation.ring import KeyRing
+from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.llama_index._client import GuardedClient
+from guard_integrations.llama_index._guard import ModelGuard, Moderation, StreamModeration
+from guard_integrations.llama_index._messages import TurnGuard
+from guard_integrations.llama_index._policy import PolicyField
+from guard_integrations.llama_index._said import Said, completed, completion_refused, refused
+from guard_integrations.llama_index._spans import outside_spans
+
+__all__ = ["GuardedMistralAI"]
+
+_dispatcher = get_dispatcher(__name__)
+
+_CONTEXT_WINDOW = 128_000
+"""Tokens, for a model that LlamaIndex's table does not know."""
+
+_CONNECT_RETRIES = 2
+"""A connection that does not come about is tried again; answers 429 and 5xx are the key ring's to retry."""
+
+
+class GuardedMistralAI(MistralAI):
+    """A `MistralAI` that is guarded on every way in and out, and a drop-in for it.
+
+    User and tool messages are scanned and filtered by their role, system and assistant messages go in as they are;
+    nothing is wrapped or cut, for LlamaIndex puts instructions, context and question into one message. Answers are
+    clean in `message`, `delta`, `raw`, and in every event and span, since they are cleaned where they come in.
+    Moderation judges the conversation before the model sees it and the answer before a reader does. Keys come from
+    a ring, which turns on 401, 403 and 429.
+
+    Beside these, all arguments of `MistralAI` serve, but those for Azure.
+
+    Args:
+        policy: what is looked for and what is done about it.
+        keys: a key ring, or the keys for one; else `api_key`; else those of the environment.
+        moderation: which side is moderated.
+        moderator: who moderates; one that shares the keys and the endpoint where none is given.
+        guardrails: Mistral's own, on its server; none are sent where none are given.
+        on_block: `raise` a `GuardBlocked`, or answer the policy's `refusal`, with `content_filter` for finish reason.
+        stream_moderation: `window` releases an answer part by part, each after its verdict; `buffer` all of it after
+            one; `after` releases it unjudged and is unsafe.
+        system_prompt: the model's instructions, as `MistralAI` takes them.
+        safe_mode: has Mistral put its safety prompt in front.
+        max_retries: how often a request is sent again on 500, 502, 503 or 504.
+
+    Raises:
+        MissingKeyError: when no key is given and the environment has none.
+        PolicyError: for a policy that leaves nothing to look for.
+        GuardBlocked: from a call, when a rule or moderation refuses what goes in or comes out.
+        GuardUnavailable: from a call, when moderation could not judge.
+        KeysExhausted: from a call, when no key could be used in time.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    policy: PolicyField = Field(default_factory=GuardPolicy)
+    moderation: Moderation = "both"
+    on_block: Literal["raise", "refuse"] = "raise"
+    stream_moderation: StreamModeration = "window"
+    safe_mode: bool = False
+
+    _guardrails: list[dict[str, object]] | None = PrivateAttr(default=None)
+    _turns: TurnGuard = PrivateAttr()
+    _guard: ModelGuard = PrivateAttr()
+    _guarded: GuardedClient = PrivateAttr()
+
+    def __init__(  # noqa: PLR0913, PLR0917 - MistralAI's arguments, in its order, and ours
+        self,
+        model: str = DEFAULT_MISTRALAI_MODEL,
+        temperature: float = DEFAULT_TEMPERATURE,
+        max_tokens: int = DEFAULT_MISTRALAI_MAX_TOKENS,
+        timeout: int = 120,
+        max_retries: int = 5,
+        safe_mode: bool = False,  # noqa: FBT001, FBT002 - MistralAI's signature
+        random_seed: int | None = None,
+        api_key: str | SecretStr | None = None,
+        additional_kwargs: dict[str, Any] | None = None,
+        callback_manager: CallbackManager | None = None,
+        system_prompt: str | None = None,
+        messages_to_prompt: Callable[[Sequence[ChatMessage]], str] | None = None,
+        completion_to_prompt: Callable[[str], str] | None = None,
+        pydantic_program_mode: PydanticProgramMode = PydanticProgramMode.DEFAULT,
+        output_parser: BaseOutputParser | None = None,
+        endpoint: str | None = None,
+        show_thinking: bool = False,  # noqa: FBT001, FBT002 - as above
+        *,
+        policy: GuardPolicy | None = None,
+        keys: KeyRing | str | SecretStr | Sequence[str | SecretStr] | None = None,
+        moderation: Moderation = "both",
+        moderator: Moderator | None = None,
+        guardrails: MistralGuardrail | Sequence[MistralGuardrail] | None = None,
+        on_block: Literal["raise", "refuse"] = "raise",
+        stream_moderation: StreamModeration = "window",
+    ) -> None:
+        address = get_from_param_or_env("endpoint", endpoint, "MISTRAL_ENDPOINT", DEFAULT_MISTRALAI_ENDPOINT)
+        ring = _ring(keys if keys is not None else api_key)
+        super().__init__(
+            model=model,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            timeout=timeout,
+            max_retries=max_retries,
+            random_seed=random_seed,
+            # The parent wants a key of its own. Requests carry the ring's.
+            api_key="from-the-key-ring",
+            additional_kwargs=additional_kwargs,
+            callback_manager=callback_manager,
+            system_prompt=system_prompt,
+            messages_to_prompt=messages_to_prompt,
+            completion_to_prompt=completion_to_prompt,
+            pydantic_program_mode=pydantic_program_mode,
+            output_parser=output_parser,
+            endpoint=address,
+            show_thinking=show_thinking,
+        )
+        self.policy = policy or GuardPolicy()
+        self.moderation = moderation
+        self.on_block = on_block
+        self.stream_moderation = stream_moderation
+        self.safe_mode = safe_mode
+        self._guardrails = guardrails_payload(guardrails)
+        self._turns = TurnGuard(self.policy)
+        if moderator is None and moderation != "off":
+            moderator = Moderator(keys=ring, base_url=address)
+        self._guard = ModelGuard(
+            policy=self.policy,
+            sanitizer=OutputSanitizer(self.policy),
+            moderator=moderator,
+            moderation=moderation,
+            stream_moderation=stream_moderation,
+            refusal=self.policy.refusal if on_block == "refuse" else None,
+        )
+        auth = KeyRingAuth(ring, retries=max_retries)
+        self._guarded = GuardedClient(
+            Mistral(
+                server_url=address,
+                client=httpx2.Client(
+                    auth=auth, follow_redirects=True, transport=httpx2.HTTPTransport(retries=_CONNECT_RETRIES)
+                ),
+                async_client=httpx2.AsyncClient(
+                    auth=auth, follow_redirects=True, transport=httpx2.AsyncHTTPTransport(retries=_CONNECT_RETRIES)
+                ),
+            ),
+            self._guard,
+        )
+        self._client = self._guarded  # type: ignore[assignment] # it has all that MistralAI asks of a client
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name LlamaIndex knows this class by."""
+        return "GuardedMistralAI"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex asks about a model; one that its table does not know gets defaults instead of an error."""
+        known = self.model.split(":")[1] if self.model.startswith("ft:") else self.model
+        window = MISTRALAI_MODELS.get(known)
+        return LLMMetadata(
+            context_window=window or _CONTEXT_WINDOW,
+            num_output=self.max_tokens,
+            is_chat_model=True,
+            model_name=self.model,
+            is_function_calling_model=window is None or is_mistralai_function_calling_model(self.model),
+        )
+
+    @property
+    def _model_kwargs(self) -> dict[str, Any]:
+        """What goes into each request, with what `MistralAI` leaves out: `safe_mode`, and guardrails."""
+        request = {**super()._model_kwargs, "timeout_ms": int(self.timeout * 1000)}
+        request.pop("retries", None)  # an integer, which the SDK ignores; the auth flow retries
+        if self.safe_mode:
+            request["safe_prompt"] = True
+        if self._guardrails is not None:
+            request["guardrails"] = self._guardrails
+        return request
+
+    @outside_spans
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - the API's own options
+        """Answers a conversation.
+
+        Raises:
+            GuardBlocked: when a rule or moderation refuses the conversation or the answer.
+        """
+        turn = self._admit(messages)
+        return refused(self.policy.refusal) if turn is None else self._guarded_chat(turn, **kwargs)
+
+    @outside_spans
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - as above
+        """The twin of `chat`."""
+        turn = self._admit(messages)
+        return refused(self.policy.refusal) if turn is None else await self._guarded_achat(turn, **kwargs)
+
+    @outside_spans
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:  # noqa: ANN401 - as above
+        """Answers a conversation in pieces: `delta` is what is new, `message` all that there is so far.
+
+        Raises:
+            GuardBlocked: when a rule or moderation refuses the conversation; when it is the answer that is refused,
+                from the generator that is read.
+        """
+        turn = self._admit(messages)
+        if turn is None:
+            return (response for response in (refused(self.policy.refusal, streamed=True),))
+        responses: ChatResponseGen = self._guarded_stream_chat(turn, **kwargs)
+        return responses
+
+    @outside_spans
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:  # noqa: ANN401 - as above
+        """The twin of `stream_chat`."""
+        turn = self._admit(messages)
+        if turn is None:
+            return _one(refused(self.policy.refusal, streamed=True))
+        responses: ChatResponseAsyncGen = await self._guarded_astream_chat(turn, **kwargs)
+        return responses
+
+    @outside_spans
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ANN401, FBT001, FBT002 - the parent's signature
+        """Answers a prompt.
+
+        Raises:
+            GuardBlocked: when a rule or moderation refuses the prompt or the answer.
+        """
+        clean = self._clean(prompt)
+        return (
+            completion_refused(self.policy.refusal) if clean is None else super().complete(clean, formatted, **kwargs)
+        )
+
+    @outside_spans
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ANN401, FBT001, FBT002 - as above
+        """The twin of `complete`."""
+        clean = self._clean(prompt)
+        if clean is None:
+            return completion_refused(self.policy.refusal)
+        completion: CompletionResponse = await super().acomplete(clean, formatted, **kwargs)
+        return completion
+
+    @outside_spans
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:  # noqa: ANN401, FBT001, FBT002 - as above
+        """Answers a prompt in pieces.
+
+        Raises:
+            GuardBlocked: when a rule or moderation refuses the prompt; the answer, from the generator that is read.
+        """
+        clean = self._clean(prompt)
+        if clean is None:
+            return (response for response in (completion_refused(self.policy.refusal, streamed=True),))
+        completions: CompletionResponseGen = super().stream_complete(clean, formatted, **kwargs)
+        return completions
+
+    @outside_spans
+    async def astream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 - as above
+        **kwargs: Any,  # noqa: ANN401 - as above
+    ) -> CompletionResponseAsyncGen:
+        """The twin of `stream_complete`."""
+        clean = self._clean(prompt)
+        if clean is None:
+            return _one(completion_refused(self.policy.refusal, streamed=True))
+        completions: CompletionResponseAsyncGen = await super().astream_complete(clean, formatted, **kwargs)
+        return completions
+
+    def fill_in_middle(self, prompt: str, suffix: str, stop: list[str] | None = None) -> CompletionResponse:
+        """What stands between a prompt and a suffix, by a model that can.
+
+        Raises:
+            GuardBlocked: when a rule or moderation refuses the prompt, the suffix or the answer.
+        """
+        clean, tail = self._clean(prompt), self._clean(suffix)
+        if clean is None or tail is None:
+            return completion_refused(self.policy.refusal)
+        return completed(self._guarded.fim.complete(**self._fim(clean, tail, stop)))
+
+    async def afill_in_middle(self, prompt: str, suffix: str, stop: list[str] | None = None) -> CompletionResponse:
+        """The twin of `fill_in_middle`."""
+        clean, tail = self._clean(prompt), self._clean(suffix)
+        if clean is None or tail is None:
+            return completion_refused(self.policy.refusal)
+        return completed(await self._guarded.fim.complete_async(**self._fim(clean, tail, stop)))
+
+    @_dispatcher.span
+    @llm_chat_callback()
+    def _guarded_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - the API's own options
+        return self._response(self._guarded.chat.complete(**self._request(messages, kwargs)))
+
+    @_dispatcher.span
+    @llm_chat_callback()
+    async def _guarded_achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - as above
+        return self._response(await self._guarded.chat.complete_async(**self._request(messages, kwargs)))
+
+    @_dispatcher.span
+    @llm_chat_callback()
+    def _guarded_stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:  # noqa: ANN401 - as above
+        events = self._guarded.chat.stream(**self._request(messages, kwargs))
+
+        def responses() -> Generator[ChatResponse, None, None]:
+            said = Said(self.show_thinking)
+            try:
+                for event in events:
+                    yield said.add(event)
+            finally:
+                events.close()
+
+        return responses()
+
+    @_dispatcher.span
+    @llm_chat_callback()
+    async def _guarded_astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:  # noqa: ANN401 - as above
+        events = await self._guarded.chat.stream_async(**self._request(messages, kwargs))
+
+        async def responses() -> AsyncGenerator[ChatResponse, None]:
+            said = Said(self.show_thinking)
+            try:
+                async for event in events:
+                    yield said.add(event)
+            finally:
+                await events.aclose()
+
+        return responses()
+
+    def _admit(self, messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
+        """The conversation made safe; None where it is blocked and a refusal is to be answered.
+
+        Raises:
+            GuardBlocked: when a rule refuses the current turn and there is no refusal.
+        """
+        turn = self._turns.messages(messages)
+        self._guard.report("input", turn.findings, blocked=turn.blocked is not None)
+        if turn.blocked is None:
+            return turn.messages
+        if self.on_block == "raise":
+            raise turn.blocked
+        return None
+
+    def _clean(self, prompt: str) -> str | None:
+        turn = self._admit([ChatMessage(role=MessageRole.USER, content=prompt)])
+        return None if turn is None else turn[0].content or ""
+
+    def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {"messages": to_mistral_chatmessage(messages), **self._get_all_kwargs(**kwargs)}
+
+    def _fim(self, prompt: str, suffix: str, stop: list[str] | None) -> dict[str, Any]:
+        request = {"model": self.model, "prompt": prompt, "suffix": suffix, "timeout_ms": int(self.timeout * 1000)}
+        return {**request, "stop": stop} if stop else request
+
+    def _response(self, answer: models.ChatCompletionResponse) -> ChatResponse:
+        said = Said(self.show_thinking)
+        for choice in answer.choices[:1]:
+            if choice.message is not None:
+                said.take(choice.message)
+        return ChatResponse(
+            message=said.message(answer.choices[0].finish_reason if answer.choices else None), raw=dict(answer)
+        )
+
+
+def _ring(keys: KeyRing | str | SecretStr | Sequence[str | SecretStr] | None) -> KeyRing:
+    if isinstance(keys, KeyRing):
+        return keys
+    if keys is None:
+        return KeyRing.from_env()
+    return KeyRing([keys] if isinstance(keys, str | SecretStr) else keys)
+
+
+async def _one(response: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401 - a chat's response, or a completion's
+    yield response

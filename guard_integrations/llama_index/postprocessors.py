@@ -1,0 +1,212 @@
+"""Node postprocessors: what was retrieved is guarded before a model reads it.
+
+List them last: a postprocessor that puts other text into a node undoes what stands before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final, Literal
+
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.schema import BaseNode, NodeWithScore
+
+from guard_integrations.core.findings import Action, Category, Finding
+from guard_integrations.core.moderation import ModerationResult, Moderator
+from guard_integrations.core.policy import Actions
+from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.errors import GuardUnavailable
+from guard_integrations.llama_index._node_guard import (
+    READ_BY_MODEL,
+    GuardNodePostprocessor,
+    TextGuardNodePostprocessor,
+    Verdict,
+)
+from guard_integrations.llama_index._nodes import Modes, model_view, spotlighted, visible_keys
+from guard_integrations.llama_index._values import rewrite_node
+
+__all__ = ["InjectionGuardNodePostprocessor", "ModerationNodePostprocessor", "RedactionNodePostprocessor"]
+
+_REDACTION: Final = Actions(
+    injection=Action.FLAG,
+    markup=Action.FLAG,
+    leak=Action.FLAG,
+    invisible=Action.FLAG,
+    overflow=Action.FLAG,
+    pii=Action.FILTER,
+    secret=Action.FILTER,
+)
+_REDACTED: Final = frozenset({Category.PII, Category.SECRET})
+
+
+class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
+    """Keeps planted instructions away from the model.
+
+    The text is judged as the model reads it, metadata in front. Metadata that is hidden from the model is neither
+    judged nor changed. Nodes are copied, never changed in place.
+
+    Args:
+        policy: what counts as an injection; its action for injections gives way to `on_injection`.
+        on_injection: `drop` leaves a poisoned node out, `filter` cuts the poisoned span (and leaves the node out
+            when that is not enough), `flag` only reports, `block` refuses the whole request.
+        spotlight: also puts the text, with the metadata that the model reads, between tags that it cannot forge.
+        non_text: what happens to images, audio and video.
+        annotate: writes into the metadata of each node that hit, which rules did, without content.
+
+    Raises:
+        GuardBlocked: when a node hit and `on_injection` is `block`.
+    """
+
+    on_injection: Literal["drop", "filter", "flag", "block"] = "drop"
+    spotlight: bool = False
+    _sanitizer: InputSanitizer = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ANN401 - pydantic's signature
+        """Compiles the policy once."""
+        super().model_post_init(context)
+        act = {"flag": Action.FLAG, "block": Action.BLOCK}.get(self.on_injection, Action.FILTER)
+        actions = self.policy.actions.model_copy(update={"injection": act})
+        self._sanitizer = InputSanitizer(self.policy.model_copy(update={"actions": actions}))
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name LlamaIndex knows this class by."""
+        return "InjectionGuardNodePostprocessor"
+
+    def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
+        poisoned, findings = self._scan(node, modes)
+        if poisoned and self.on_injection in ("drop", "block"):
+            action = "dropped" if self.on_injection == "drop" else "blocked"
+            return Verdict(node=None, findings=findings, action=action)
+        action = "flagged" if findings else "passed"
+        if any(found.action is not Action.FLAG for found in findings):
+            node = rewrite_node(node, self._clean, keys=visible_keys(node, modes))
+            action = "filtered"
+            if self.on_injection != "flag" and self._scan(node, modes)[0]:
+                # What is poisoned across the border of two fields is not to be cut out of either.
+                return Verdict(node=None, findings=findings, action="dropped")
+        return Verdict(node=spotlighted(node) if self.spotlight else node, findings=findings, action=action)
+
+    def _scan(self, node: BaseNode, modes: Modes) -> tuple[bool, tuple[Finding, ...]]:
+        results = [self._sanitizer.scan(text, stage="document") for text in model_view(node, modes)]
+        findings = tuple(found for result in results for found in result.findings)
+        return any(result.is_injection for result in results), findings
+
+    def _clean(self, text: str) -> str:
+        return self._sanitizer.sanitize(text, stage="document").text
+
+
+class RedactionNodePostprocessor(TextGuardNodePostprocessor):
+    """Takes personal data and secrets out of nodes, metadata included.
+
+    Metadata that is hidden from the model stays as it is. Nodes are copied, never changed in place, and keep nothing
+    of what was taken out.
+
+    Args:
+        policy: what is looked for, and how it is replaced; it is replaced whatever the policy's actions say.
+        non_text: what happens to images, audio and video.
+        annotate: writes into the metadata of each node that hit, which rules did, without content.
+
+    Raises:
+        GuardBlocked: when a rule's strategy is `block`.
+    """
+
+    _sanitizer: OutputSanitizer = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ANN401 - pydantic's signature
+        """Compiles the policy once."""
+        super().model_post_init(context)
+        self._sanitizer = OutputSanitizer(self.policy.model_copy(update={"actions": _REDACTION}))
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name LlamaIndex knows this class by."""
+        return "RedactionNodePostprocessor"
+
+    def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
+        findings: list[Finding] = []
+
+        def redact(text: str) -> str:
+            done = self._sanitizer.sanitize(text)
+            findings.extend(found for found in done.findings if found.category in _REDACTED)
+            return done.text
+
+        copy = rewrite_node(node, redact, keys=visible_keys(node, modes))
+        if not findings:
+            return Verdict(node=node)
+        return Verdict(node=copy, findings=tuple(findings), action="redacted")
+
+
+class ModerationNodePostprocessor(GuardNodePostprocessor):
+    """Has Mistral's moderation judge what the model would read, all nodes in one go.
+
+    Args:
+        policy: for its fingerprint, in events.
+        moderator: who judges; one with the keys of the environment where none is given.
+        on_flagged: `drop` leaves a flagged node out, `flag` only reports, `block` refuses the whole request.
+        non_text: what happens to images, audio and video.
+        annotate: writes into the metadata of each node that hit, which rules did, without content.
+
+    Raises:
+        MissingKeyError: when no moderator is given and the environment has no key.
+        GuardBlocked: when a node is refused and `on_flagged` is `block`.
+        GuardUnavailable: when a node could not be judged.
+    """
+
+    on_flagged: Literal["drop", "flag", "block"] = "drop"
+    judged_by: dict[str, Any] = Field(default_factory=dict, init=False)
+    """The moderator's model and rules, so that caches tell two of them apart."""
+    _moderator: Moderator = PrivateAttr()
+
+    def __init__(self, *, moderator: Moderator | None = None, **settings: Any) -> None:  # noqa: ANN401 - pydantic validates them
+        super().__init__(**settings)
+        self._moderator = moderator or Moderator()
+        rules = asdict(self._moderator.rules)
+        self.judged_by = {
+            "model": self._moderator.model,
+            **{name: sorted(value) if isinstance(value, frozenset) else value for name, value in rules.items()},
+        }
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name LlamaIndex knows this class by."""
+        return "ModerationNodePostprocessor"
+
+    def guard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
+        """The nodes that moderation lets through.
+
+        Raises:
+            GuardBlocked: when a node is refused and `on_flagged` is `block`.
+            GuardUnavailable: when a node could not be judged.
+        """
+        texts = self._texts(nodes, modes)
+        return self._sort(nodes, self._judges().moderate(texts) if texts else [])
+
+    async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
+        """The twin of `guard`."""
+        texts = self._texts(nodes, modes)
+        return self._sort(nodes, await self._judges().amoderate(texts) if texts else [])
+
+    def _texts(self, nodes: Sequence[NodeWithScore], modes: Modes) -> list[str]:
+        return ["\n\n".join(model_view(scored.node, modes)) for scored in nodes]
+
+    def _judges(self) -> Moderator:
+        moderator: Moderator | None = getattr(self, "_moderator", None)
+        if moderator is None:
+            raise GuardUnavailable(
+                "moderation", "a Moderator holds keys and does not travel to another process: make one there"
+            )
+        return moderator
+
+    def _sort(self, nodes: Sequence[NodeWithScore], results: Sequence[ModerationResult]) -> list[NodeWithScore]:
+        verdicts = iter(results)
+
+        def judge(node: BaseNode) -> Verdict:
+            result = next(verdicts)
+            if result.safe or self.on_flagged == "flag":
+                action = "flagged" if result.findings else "passed"
+                return Verdict(node=node, findings=result.findings, action=action)
+            action = "dropped" if self.on_flagged == "drop" else "blocked"
+            return Verdict(node=None, findings=result.findings, action=action)
+
+        return self.gather(nodes, judge)

@@ -1,0 +1,100 @@
+"""A tool around a tool: what the model passes in and what comes back are guarded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llama_index.core.tools import FunctionTool, ToolOutput
+from llama_index.core.tools.types import AsyncBaseTool, BaseTool, adapt_to_async_tool
+
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.errors import GuardError
+from guard_integrations.llama_index._values import rewrite_tool_output, rewrite_value
+
+__all__ = ["GuardedTool"]
+
+
+class GuardedTool(FunctionTool):
+    """Guards the arguments a model passes to a tool, value by value, and the tool's result as untrusted text.
+
+    An error that the tool raises is answered as its guarded text, for an agent shows it to the model.
+
+    Args:
+        tool: any tool; name, description, schema and `return_direct` stay its own.
+        policy: what is looked for and what is done about it.
+
+    Raises:
+        GuardBlocked: from a call, when a rule blocks an argument or the result; an agent answers that to its model.
+    """
+
+    def __init__(self, tool: BaseTool, *, policy: GuardPolicy | None = None) -> None:
+        inner = adapt_to_async_tool(tool)
+        policy = policy or GuardPolicy()
+        # A function tool, since agents hand their context to function tools alone.
+        super().__init__(fn=tool.real_fn if isinstance(tool, FunctionTool) else inner.call, metadata=tool.metadata)
+        self._tool: AsyncBaseTool = inner
+        self._arguments = OutputSanitizer(policy)
+        self._results = InputSanitizer(policy)
+
+    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - whatever the tool takes
+        """Runs the tool.
+
+        Raises:
+            GuardBlocked: when a rule blocks an argument or the result.
+        """
+        values, named = self._guard_arguments(args, kwargs)
+        try:
+            return rewrite_tool_output(self._tool.call(*values, **named), self._text)
+        except GuardError:
+            raise
+        except Exception as error:
+            if _pauses(error):
+                raise
+            failed = error
+        return self._failure(failed, kwargs)
+
+    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - whatever the tool takes
+        """The twin of `call`."""
+        values, named = self._guard_arguments(args, kwargs)
+        try:
+            return rewrite_tool_output(await self._tool.acall(*values, **named), self._text)
+        except GuardError:
+            raise
+        except Exception as error:
+            if _pauses(error):
+                raise
+            failed = error
+        return self._failure(failed, kwargs)
+
+    def _guard_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        return (
+            [rewrite_value(value, self._argument) for value in args],
+            {
+                name: value if name == self.ctx_param_name else rewrite_value(value, self._argument)
+                for name, value in kwargs.items()
+            },
+        )
+
+    def _failure(self, error: Exception, kwargs: Mapping[str, Any]) -> ToolOutput:
+        """What an agent would make of the error, made safe; the error itself, which may quote content, is not kept."""
+        text = self._text(str(error))
+        named = {name: value for name, value in kwargs.items() if name != self.ctx_param_name}
+        return ToolOutput(
+            tool_name=self.metadata.get_name(),
+            content=text or type(error).__name__,
+            raw_input=rewrite_value({"kwargs": named}, self._text),
+            raw_output=text,
+            is_error=True,
+        )
+
+    def _argument(self, text: str) -> str:
+        return self._arguments.sanitize(text).text
+
+    def _text(self, text: str) -> str:
+        return self._results.sanitize(text, stage="tool").text
+
+
+def _pauses(error: Exception) -> bool:
+    """Whether an exception is how a workflow waits for an event, which must reach it."""
+    return type(error).__module__.partition(".")[0] == "workflows"

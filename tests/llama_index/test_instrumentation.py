@@ -1,0 +1,122 @@
+"""The handlers of events and spans: metadata alone, whatever happens."""
+
+import asyncio
+import json
+from uuid import UUID
+
+import pytest
+from conftest import DOCUMENTS, EMAIL
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.events.query import QueryStartEvent
+from llama_index.core.llms import ChatMessage
+from mistralai.client.errors import SDKError
+
+from guard_integrations.core.records import Operation
+from guard_integrations.llama_index import MetadataEventHandler, MetadataSpanHandler
+from guard_integrations.testing.faults import Fault
+
+CANARY = "canary-7f3a"
+
+
+@pytest.fixture
+def records():
+    """Everything both handlers record, and nothing else on the dispatcher afterwards."""
+    seen = []
+    dispatcher = get_dispatcher()
+    events, spans = MetadataEventHandler(sink=seen.append), MetadataSpanHandler(sink=seen.append)
+    dispatcher.add_event_handler(events)
+    dispatcher.add_span_handler(spans)
+    yield seen
+    dispatcher.event_handlers.remove(events)
+    dispatcher.span_handlers.remove(spans)
+
+
+def of(records, operation):
+    return [record for record in records if record.operation is operation]
+
+
+async def test_model_calls_are_counted(guarded, records):
+    llm = guarded(model="mistral-small-latest")
+    asked = [ChatMessage(role="user", content="Say exactly: one two three")]
+    for said in (llm.chat(asked), await llm.achat(asked)):
+        assert said.message.content == "one two three"
+    list(llm.stream_chat(asked))
+    [chunk async for chunk in await llm.astream_chat(asked)]
+    chats = [record for record in of(records, Operation.CHAT) if record.model]
+    assert len(chats) == 4
+    for record in chats:
+        assert record.model == "mistral-small-latest"
+        assert (record.messages, record.input_chars, record.output_chars) == (1, 26, 13)
+        assert record.total_tokens > 0
+        assert record.finish_reason == "stop"
+        assert isinstance(record.run, UUID)
+        assert record.duration >= 0
+    assert [record.streamed for record in chats] == [False, False, True, True]
+    assert all(record.first_token is not None for record in chats[2:])
+
+
+def test_a_completion_of_a_chat_model_is_one_chat(guarded, records):
+    guarded().complete("hello")
+    assert len([record for record in of(records, Operation.CHAT) if record.model]) == 1
+
+
+def test_a_query_leaves_a_record_for_each_part(index_of, guarded, records):
+    index_of(*DOCUMENTS).as_query_engine(llm=guarded()).query("What about refunds?")
+    for operation in (Operation.QUERY, Operation.RETRIEVAL, Operation.EMBEDDING, Operation.CHAT, Operation.CHAIN):
+        assert of(records, operation), operation
+    parents = {record.parent for record in records if record.parent}
+    assert parents <= {record.run for record in records}
+
+
+def test_failures_are_recorded_by_the_class_of_their_error(guarded, records, mistral_server):
+    mistral_server.faults.add(Fault(path="/v1/chat/completions", status=422, body=CANARY))
+    with pytest.raises(SDKError):
+        guarded(moderation="off").complete(CANARY)
+    assert "SDKError" in {record.error for record in records}
+
+
+async def test_no_content_is_in_any_record(index_of, plain_llm, records):
+    engine = index_of(f"{CANARY} {EMAIL}").as_query_engine(llm=plain_llm, streaming=True)
+    str(engine.query(CANARY))
+    response = await engine.aquery(CANARY)
+    await response.get_response()
+    shown = "".join(json.dumps(record.as_dict()) + repr(record) for record in records)
+    assert len(records) > 5
+    assert CANARY not in shown
+    assert EMAIL not in shown
+
+
+def test_finished_spans_are_not_kept(guarded, records):
+    guarded().complete("hello")
+    (spans,) = [one for one in get_dispatcher().span_handlers if isinstance(one, MetadataSpanHandler)]
+    assert not spans.completed_spans
+    assert not spans.dropped_spans
+    assert not spans.open_spans
+
+
+def test_work_that_never_ends_is_forgotten_in_the_end(monkeypatch):
+    handler = MetadataEventHandler(sink=lambda _: None)
+    monkeypatch.setattr("guard_integrations.llama_index.instrumentation._MOST_OPEN", 3)
+    for number in range(5):
+        handler.handle(QueryStartEvent(query="q", span_id=f"Engine.query-{number}"))
+    assert len(handler._open) == 3
+
+
+async def test_concurrent_work_is_told_apart(guarded, records):
+    llm = guarded(moderation="off")
+    await asyncio.gather(*(llm.acomplete(f"Say exactly: {'x' * n}") for n in range(1, 6)))
+    chats = [record for record in of(records, Operation.CHAT) if record.model]
+    assert sorted(record.output_chars for record in chats) == [1, 2, 3, 4, 5]
+
+
+def test_the_default_sink_writes_lines_of_json(guarded, caplog):
+    handler = MetadataEventHandler()
+    dispatcher = get_dispatcher()
+    dispatcher.add_event_handler(handler)
+    try:
+        with caplog.at_level("INFO", logger="guard_integrations"):
+            guarded(moderation="off").complete("hello")
+    finally:
+        dispatcher.event_handlers.remove(handler)
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "guard_integrations"]
+    assert any(line.get("operation") == "chat" for line in lines)
