@@ -11,7 +11,7 @@ import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_mistralai import ChatMistralAI
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
@@ -128,6 +128,28 @@ class GuardedChatMistralAI(ChatMistralAI):
         guarded = self._guards.input.messages(messages).messages
         unchanged = all(after is before for before, after in zip(messages, guarded, strict=True))
         return prompt if unchanged else ChatPromptValue(messages=guarded)
+
+    def astream_events(self, input: LanguageModelInput, *args: Any, **kwargs: Any) -> Any:
+        """As the parent's; its first event repeats the input as it was given."""
+        return super().astream_events(self._safe_to_trace(input), *args, **kwargs)
+
+    def astream_log(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the parent's; it, too, repeats the input."""
+        return super().astream_log(self._safe_to_trace(input), *args, **kwargs)
+
+    def _safe_to_trace(self, given: LanguageModelInput) -> LanguageModelInput:
+        prompt = super()._convert_input(given)
+        guarded = self._convert_input(prompt)
+        return given if guarded is prompt else guarded
+
+    def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        """As the parent's; it does not come through `_convert_input`, and its traces are to be clean as well."""
+        return super().generate([self._guards.input.messages(each).messages for each in messages], *args, **kwargs)
+
+    async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        """As `generate`."""
+        clean = [self._guards.input.messages(each).messages for each in messages]
+        return await super().agenerate(clean, *args, **kwargs)
 
     def _generate(
         self,

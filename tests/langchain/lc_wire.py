@@ -39,7 +39,11 @@ class Wire:
         return [message["content"] for message in self.sent[-1]["messages"] if message["role"] == "user"][-1]
 
     def _answer(self) -> dict[str, Any]:
-        content: Any = self.chunks[0] if len(self.chunks) == 1 else "".join(self.chunks)
+        content: Any = [] if any(isinstance(chunk, list) for chunk in self.chunks) else ""
+        for chunk in self.chunks:
+            content += (
+                [{"type": "text", "text": chunk}] if isinstance(content, list) and isinstance(chunk, str) else chunk
+            )
         message = {"role": "assistant", "content": content}
         if self.calls:
             message["tool_calls"] = self.calls
