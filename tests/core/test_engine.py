@@ -9,7 +9,7 @@ import pytest
 
 from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
 from guard_integrations.core.findings import Action
-from guard_integrations.core.scanner import engine
+from guard_integrations.core.scanner import engine, session
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.rule import Rule, load_pack, rules_of
 from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
@@ -191,3 +191,28 @@ def test_a_block_says_rules_and_not_the_text():
         OutputSanitizer(GuardPolicy(actions={"pii": "block"})).sanitize("I am a@b.co")
     assert caught.value.rules == ("basic-email",)
     assert "a@b.co" not in repr(caught.value) + str(caught.value)
+
+
+def test_too_many_matches_are_refused(monkeypatch):
+    monkeypatch.setattr(session, "MAX_MATCHES", 50)
+    text = "a@b.co " * 60
+    assert OutputSanitizer().sanitize(text[: 7 * 50]).text == "[EMAIL] " * 50
+    with pytest.raises(GuardBlocked) as caught:
+        OutputSanitizer().sanitize(text)
+    assert caught.value.rules == ("too-many-findings",)
+    stream = OutputSanitizer().stream()
+    with pytest.raises(GuardBlocked):
+        [*map(stream.feed, text)]
+
+
+def test_the_public_interface_of_the_engine_serves_as_well(monkeypatch):
+    patterns = [r"a\d{1,3}", r"(?:b|bc)\z", r"\bx"]
+    data = b"a123 xa1 bc"
+    direct = [engine.compile_pattern(pattern) for pattern in patterns]
+    assert engine._DIRECT is not None
+    monkeypatch.setattr(engine, "_DIRECT", None)
+    for pattern, one in zip(patterns, direct, strict=True):
+        public = engine.compile_pattern(pattern)
+        for start in range(len(data) + 1):
+            assert public.search(data, start, len(data)) == one.search(data, start, len(data))
+            assert public.match(data, start, len(data)) == one.match(data, start, len(data))

@@ -35,7 +35,7 @@ def whole(source, text):
     found = compile_pattern(source).match(
         text.encode("utf-8", "surrogatepass"), 0, len(text.encode("utf-8", "surrogatepass"))
     )
-    return found is not None and found.end() == len(text.encode("utf-8", "surrogatepass"))
+    return found is not None and found[1] == len(text.encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.parametrize("source", PATTERNS)

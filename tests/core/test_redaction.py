@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard_integrations import GuardBlocked, GuardPolicy, InputSanitizer, OutputSanitizer
+from guard_integrations import GuardBlocked, GuardPolicy, InputSanitizer, OutputSanitizer, PolicyError
 from guard_integrations.core.policy import HASH_KEY_VARIABLE
 
 TEXT = "Mail ann@example.org or 078-05-1120 now"
@@ -64,3 +64,8 @@ def test_allowed_texts_are_no_finding():
 def test_input_keeps_personal_data_unless_it_is_asked_not_to():
     assert InputSanitizer().sanitize(TEXT).text == TEXT
     assert InputSanitizer(GuardPolicy(redact_input=True)).sanitize(TEXT).text == "Mail [EMAIL] or [SSN] now"
+
+
+def test_a_strategy_for_nothing_is_a_mistake():
+    with pytest.raises(PolicyError, match="'e-mail'"):
+        sanitizer(strategies={"e-mail": "hash"})

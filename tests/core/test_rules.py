@@ -23,6 +23,11 @@ def test_a_rule_matches_its_examples_and_not_its_counterexamples(rule):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_is_well_made(rule):
+    assert list(rule.problems()) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_label_is_no_finding(rule):
     assert [other.id for other in RULES if other.stages & rule.stages and rule.label and found(other, rule.label)] == []
 

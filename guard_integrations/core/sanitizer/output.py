@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
-from guard_integrations.core.findings import Category, Finding, Sanitized, SanitizedValue
+from guard_integrations.core.findings import Finding, Sanitized, SanitizedValue
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.redaction import REPLACED, treatments
 from guard_integrations.core.sanitizer.stream import OutputStream
@@ -20,9 +20,6 @@ from guard_integrations.core.scanner.session import RuleDetector
 from guard_integrations.errors import PolicyError
 
 __all__ = ["OutputSanitizer", "compiled", "detector_of"]
-
-_CLEANED_FIRST = frozenset({Category.MARKUP, Category.INVISIBLE})
-"""What may go without a trace goes in a pass of its own, so that the rest is searched for in what is left."""
 
 _Value = TypeVar("_Value")
 
@@ -70,11 +67,12 @@ class OutputSanitizer:
         rules = rules_of(self.policy, "output")
         if not rules:
             raise PolicyError("the policy leaves no rule for output: enable one, or leave the sanitizer out")
-        cleaned = [rule for rule in rules if rule.category in _CLEANED_FIRST]
+        # What may go without a trace goes in a pass of its own, so that the rest is searched for in what is left.
+        traceless = [rule for rule in rules if not rule.label]
         named = [rule for rule in rules if rule.category in REPLACED]
         passes = (
             () if self.policy.profile == "basic" else (self._invisible(),),
-            (detector_of(self.policy, cleaned, vault=vault),) if cleaned else (),
+            (detector_of(self.policy, traceless, vault=vault),) if traceless else (),
             # This looks for everything again: beside a label there may be what was not there before.
             (detector_of(self.policy, rules, vault=vault), *self._leaks(system_prompt)),
         )

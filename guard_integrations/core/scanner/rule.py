@@ -192,12 +192,18 @@ def load_pack(path: Path) -> tuple[Rule, ...]:
         problem = "is not UTF-8"
     if problem:
         raise PolicyError(f"{path}: {problem}")
-    return _parse(text, str(path))
+    rules = _parse(text, str(path))
+    if faults := [f"rule {rule.id}: {fault}" for rule in rules for fault in rule.problems()]:
+        raise PolicyError(f"{path}: {'; '.join(faults)}")
+    return rules
 
 
 @cache
 def builtin_rules() -> tuple[Rule, ...]:
-    """The rules of all packs that come with the package, in the order of the packs' names."""
+    """The rules of all packs that come with the package, in the order of the packs' names.
+
+    A test looks for their problems: here that would cost more than everything else.
+    """
     packs = sorted(
         (pack for pack in files("guard_integrations.core.scanner").joinpath("rules").iterdir()),
         key=lambda pack: pack.name,
@@ -212,12 +218,15 @@ def rules_of(policy: GuardPolicy, stage: Stage) -> tuple[Rule, ...]:
     """The rules that a policy runs at a stage, its own packs' after the built-in ones.
 
     Raises:
-        PolicyError: when a pack of the policy is not valid.
+        PolicyError: when a pack of the policy is not valid, or a strategy is named for a rule that does not exist.
     """
     rules = builtin_rules()
     if policy.rule_packs:
         rules += tuple(rule for pack in policy.rule_packs for rule in load_pack(pack))
         _check_unique(rules)
+    known = {rule.id for rule in rules}.union(Category)
+    if unknown := sorted(name for name in policy.strategies if name not in known):
+        raise PolicyError(f"strategies: there is no rule and no category {', '.join(map(repr, unknown))}")
     return tuple(
         rule
         for rule in rules
@@ -249,7 +258,6 @@ def _parse(text: str, name: str) -> tuple[Rule, ...]:
         faults = [f"is not TOML: {error}"]
     except ValidationError as error:
         faults = [_fault(tables, fault["loc"], fault["msg"]) for fault in error.errors()]
-    faults += [f"rule {rule.id}: {problem}" for rule in rules for problem in rule.problems()]
     if faults:
         raise PolicyError(f"{name}: {'; '.join(faults)}")
     return rules

@@ -26,6 +26,8 @@ CONTEXT: Final = 64
 """Characters to the left of a match in which context words count."""
 MAX_VALUE: Final = 4096
 """Characters of a value that is replaced as a whole, and of one that may be on the list of allowed texts."""
+MAX_MATCHES: Final = 100_000
+"""A text with more matches than this is refused: so hostile text costs bounded time, and nothing of it gets through."""
 _THRESHOLD: Final = 0.5
 
 
@@ -80,7 +82,18 @@ class _Open:
 class RuleSession:
     """One text on its way through a set of rules."""
 
-    __slots__ = ("_data", "_decided", "_detector", "_fresh", "_next", "_open", "_scan", "_total", "_written")
+    __slots__ = (
+        "_data",
+        "_decided",
+        "_detector",
+        "_fresh",
+        "_matches",
+        "_next",
+        "_open",
+        "_scan",
+        "_total",
+        "_written",
+    )
 
     def __init__(self, detector: RuleDetector) -> None:
         self._detector = detector
@@ -92,6 +105,7 @@ class RuleSession:
         """Heads that begin before this byte are decided."""
         self._decided = 0
         """The character of the text that begins there."""
+        self._matches = 0
         self._next: dict[int, int] = {}
         """By rule, the byte before which it may not begin again."""
         self._open: dict[int, _Open] = {}
@@ -199,16 +213,14 @@ class RuleSession:
             if state is not None and value is not None:
                 return False
         if value is None or value.casefold() not in self._detector.allowed:
+            self._matches += 1
             first, last = work.place.of(start), work.place.end(start, end)
             filters = treatment.action is Action.FILTER
             if filters:
                 label = treatment.label
-                if treatment.replace is not None and value is not None:
-                    label = treatment.replace(value)
-                elif treatment.replace is not None:
-                    work.findings.append(_too_long(first, last))
-                label = self._written.replace(work.data, start, end, label)
-                work.edits.append(Edit(start=first, end=last, text=label))
+                if treatment.replace is not None:
+                    label = self._replaced(value, treatment.replace, label, (first, last), work)
+                work.edits.append(Edit(first, last, self._written.replace(work.data, start, end, label)))
                 if self._end_edit(end):
                     work.push(end, _FRESH, end)
             if state is not None:
@@ -216,8 +228,22 @@ class RuleSession:
                 return True
             work.findings.append(self._finding(order, first, last, score))
         self._next[order] = end
+        if self._matches > MAX_MATCHES:
+            work.findings.append(_overflow("too-many-findings", work.place.of(start), self._total, Action.BLOCK))
+            work.queue.clear()
+            return True
         work.advance(order, end)
         return True
+
+    @staticmethod
+    def _replaced(
+        value: str | None, change: Callable[[str], str], label: str, place: tuple[int, int], work: "_Work"
+    ) -> str:
+        """What is written for a value: its label, and a finding that says so, where it is too long for anything else."""
+        if value is not None:
+            return change(value)
+        work.findings.append(_overflow("value-too-long", *place, Action.FILTER))
+        return label
 
     def _end_edit(self, end: int) -> bool:
         """Notes where an edit has ended; says whether the text goes on there."""
@@ -235,14 +261,15 @@ class RuleSession:
         Returns:
             False when more text could make one.
         """
-        rules = self._detector.rules
-        before = self._written.last(work.data)
-        glued = start < len(work.data) and is_word(work.data[start - 1]) and is_word(work.data[start])
-        if glued or rules.has_leads:
-            # Four bytes are the longest character.
-            reach = start + 4 * (rules.longest_head + 1)
-            beside = before + work.data[start:reach]
-            if not work.final and reach >= len(work.data) and rules.hold(beside, len(before)) == len(before):
+        data, rules = work.data, self._detector.rules
+        # Four bytes are the longest character.
+        reach = start + 4 * (rules.longest_head + 1)
+        near_end = not work.final and reach >= len(data)
+        glued = start < len(data) and is_word(data[start - 1]) and is_word(data[start])
+        if glued or (rules.has_leads and (near_end or rules.led_head_at(data, start))):
+            before = self._written.last(data)
+            beside = before + data[start:reach]
+            if near_end and rules.hold(beside, len(before)) == len(before):
                 return False
             for one, _ in rules.stretches(beside):
                 found = one.find(beside, len(before), len(beside))
@@ -355,12 +382,5 @@ def _value(data: bytes) -> str | None:
     return text if text and len(text) <= MAX_VALUE else None
 
 
-def _too_long(start: int, end: int) -> Finding:
-    return Finding(
-        rule="value-too-long",
-        category=Category.OVERFLOW,
-        severity=Severity.MEDIUM,
-        start=start,
-        end=end,
-        action=Action.FILTER,
-    )
+def _overflow(rule: str, start: int, end: int, action: Action) -> Finding:
+    return Finding(rule=rule, category=Category.OVERFLOW, severity=Severity.MEDIUM, start=start, end=end, action=action)

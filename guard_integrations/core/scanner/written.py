@@ -56,7 +56,8 @@ class Written:
 
     def last(self, data: bytes) -> bytes:
         """The last character before `to`; empty at the beginning of the text."""
-        return encode(self.before(data, self.to)[-1:])
+        label = self._edits[-1][2] if self._edits else ""
+        return encode(label[-1:] or self.before(data, self.to)[-1:])
 
     def skip(self, to: int) -> None:
         """What stands up to `to` is gone with what was replaced before it."""
