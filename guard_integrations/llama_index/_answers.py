@@ -5,18 +5,21 @@ leak.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from mistralai.client import models
 from mistralai.client.types.basemodel import Unset
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.sanitizer.output import OutputSanitizer
-from guard_integrations.llama_index._values import rewrite_value
+from guard_integrations.core.sanitizer.values import map_strings
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 
-__all__ = ["AnswerGuard", "Content", "Piece", "read"]
+__all__ = ["AnswerGuard", "Content", "Piece", "Restorer", "read"]
+
+_Value = TypeVar("_Value")
 
 Content: TypeAlias = str | Sequence[models.ContentChunk] | Unset | None
 """What the SDK allows as the content of an answer or of a delta."""
@@ -39,6 +42,13 @@ class Piece:
             thinking=self.thinking + other.thinking,
             tool_calls=self.tool_calls + other.tool_calls,
         )
+
+    @property
+    def moderated(self) -> str:
+        """What moderation reads of it: its visible text, and the arguments of its tool calls."""
+        given = [call.function.arguments for call in self.tool_calls]
+        texts = [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False, default=str) for each in given]
+        return "\n".join([self.text, *texts]) if texts else self.text
 
     @property
     def content(self) -> str | list[models.ContentChunk]:
@@ -64,8 +74,8 @@ class AnswerGuard:
         self._sanitizer = sanitizer
         self._as_json = as_json
         self._json: list[str] = []
-        self._text = sanitizer.stream()
-        self._thinking = sanitizer.stream()
+        self._text = sanitizer.stream(restore=False)
+        self._thinking = sanitizer.stream(restore=False)
         self._findings: list[Finding] = []
 
     @property
@@ -95,28 +105,51 @@ class AnswerGuard:
         Raises:
             GuardBlocked: when the policy refuses the answer.
         """
-        text = self._json_text("".join(self._json)) if self._as_json else self._text.finish()
+        text = self._value("".join(self._json)) if self._as_json else self._text.finish()
         return Piece(text=text, thinking=self._thinking.finish())
 
     def _call(self, call: models.ToolCall) -> models.ToolCall:
-        given = call.function.arguments
-        arguments = self._json_text(given) if isinstance(given, str) else rewrite_value(given, self._clean)
-        function = models.FunctionCall(name=call.function.name, arguments=arguments)
+        function = models.FunctionCall(name=call.function.name, arguments=self._value(call.function.arguments))
         return models.ToolCall(function=function, id=call.id, type=call.type, index=call.index)
 
-    def _json_text(self, text: str) -> str:
-        """A JSON text with each of its values made safe; a text that is not JSON is sanitised as text."""
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return self._clean(text)
-        clean = rewrite_value(value, self._clean)
-        return text if clean == value else json.dumps(clean, ensure_ascii=False)
-
-    def _clean(self, text: str) -> str:
-        clean = self._sanitizer.sanitize(text)
+    def _value(self, value: _Value) -> _Value:
+        clean = self._sanitizer.sanitize_value(value)
         self._findings.extend(clean.findings)
-        return clean.text
+        return clean.value
+
+
+class Restorer:
+    """Puts a vault's values back into an answer, after all checks: into its text, and into the arguments of named tools.
+
+    Args:
+        vault: holds the values.
+        tools: names of the tools whose arguments may hold them.
+    """
+
+    def __init__(self, vault: PseudonymVault, tools: Container[str]) -> None:
+        self._vault = vault
+        self._tools = tools
+        self._text = vault.restorer()
+        self._thinking = vault.restorer()
+
+    def feed(self, piece: Piece) -> Piece:
+        """The piece, as far as it is decided."""
+        return Piece(
+            text=self._text.feed(piece.text),
+            thinking=self._thinking.feed(piece.thinking),
+            tool_calls=tuple(self._call(call) for call in piece.tool_calls),
+        )
+
+    def finish(self) -> Piece:
+        """What was still held."""
+        return Piece(text=self._text.finish(), thinking=self._thinking.finish())
+
+    def _call(self, call: models.ToolCall) -> models.ToolCall:
+        if call.function.name not in self._tools:
+            return call
+        restored = map_strings(call.function.arguments, lambda text, _: self._vault.restore(text))
+        function = models.FunctionCall(name=call.function.name, arguments=restored)
+        return models.ToolCall(function=function, id=call.id, type=call.type, index=call.index)
 
 
 def read(content: Content) -> Piece:

@@ -1,26 +1,30 @@
 """The Mistral SDK's client behind a guard: all that `MistralAI` asks of it, and nothing else."""
 
+from collections import deque
 from collections.abc import AsyncGenerator, Generator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mistralai.client import Mistral, models
 from mistralai.client.chat import Chat
 from mistralai.client.types.basemodel import UnrecognizedStr
 
+from guard_integrations.core.moderation.windows import Gate, Window, gate_for
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._answers import AnswerGuard, Piece
 from guard_integrations.llama_index._errors import without_content
 from guard_integrations.llama_index._flow import Flow, Give, agive, arun, give, run
 from guard_integrations.llama_index._guard import ModelGuard, ask
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from guard_integrations.core.moderation import ModerationResult
+
 __all__ = ["CONTENT_FILTER", "GuardedClient"]
 
 CONTENT_FILTER: Final = "content_filter"
 """Finish reason of an answer that a guard has replaced."""
-
-_WINDOW: Final = 240
-"""Characters of an answer that are released together, after a verdict."""
 
 
 class GuardedClient:
@@ -112,14 +116,7 @@ def _answer(
     choices: list[models.ChatCompletionChoice] = []
     for choice in response.choices:
         said = choice.message or models.AssistantMessage()
-        answer = AnswerGuard(guard.sanitizer, as_json=as_json)
-        try:
-            piece = answer.feed(said.content, said.tool_calls) + answer.finish()
-        except GuardBlocked:
-            guard.report("output", answer.findings, blocked=True)
-            raise
-        guard.report("output", answer.findings)
-        yield from guard.judge(messages, piece.text)
+        piece = yield from guard.whole(said.content, said.tool_calls, as_json=as_json)
         choices.append(_choice(piece, choice.finish_reason, index=choice.index))
     return models.ChatCompletionResponse(
         id=response.id,
@@ -162,10 +159,9 @@ class _Streamed:
         self._messages = messages
         self._request = request
         self._answer = AnswerGuard(guard.sanitizer, as_json=_wants_json(request))
+        self._gate = _PieceGate(guard)
+        self._back = guard.restorer()
         self._last = models.CompletionChunk(id="", model=str(request.get("model", "")), choices=[])
-        self._finish_reason: str | None = None
-        self._held = Piece()
-        self._judged = ""
 
     def open(self, chat: Chat) -> Flow[Any, Any]:
         """Judges the input and sends the request; None where it is blocked and a refusal is to be answered."""
@@ -185,6 +181,7 @@ class _Streamed:
         try:
             yield from give(self._events(upstream))
         finally:
+            self._gate.close()
             if upstream is not None:
                 upstream.close()
 
@@ -196,6 +193,7 @@ class _Streamed:
                 yield event
         finally:
             await events.aclose()
+            self._gate.close()
             if upstream is not None:
                 await upstream.close()
 
@@ -203,46 +201,42 @@ class _Streamed:
         if upstream is None:
             yield self._refusal()
             return
-        blocked: GuardBlocked | None = None
+        blocked: GuardBlocked
         try:
-            yield from self._guarded(upstream)
+            with self._guard.reporting(self._answer):
+                yield from self._guarded(upstream)
         except GuardBlocked as error:
             blocked = error
-        if blocked is None:
-            self._guard.report("output", self._answer.findings)
+        else:
             return
-        self._guard.report("output", self._answer.findings, blocked=True)
         if self._guard.refusal is None:
             raise without_content(blocked)
         yield self._refusal()
 
     def _guarded(self, upstream: Any) -> Flow[models.CompletionEvent, None]:  # noqa: ANN401 - as above
+        finish_reason = None
         while True:
             event = yield from ask(partial(next, upstream, None), partial(anext, upstream, None))
             if event is None:
                 break
             self._last = event.data
             for choice in event.data.choices[:1]:
-                self._finish_reason = choice.finish_reason or self._finish_reason
+                finish_reason = choice.finish_reason or finish_reason
                 yield from self._release(self._answer.feed(choice.delta.content, choice.delta.tool_calls))
-        yield from self._release(self._answer.finish(), last=True)
-        if self._guard.stream_moderation == "after":
-            yield from self._guard.judge(self._messages, self._judged)
-        yield self._event(Piece(), self._finish_reason or "stop", self._last.usage)
+        yield from self._release(self._answer.finish(), over=True)
+        yield self._event(Piece(), finish_reason or "stop", self._last.usage)
 
-    def _release(self, piece: Piece, *, last: bool = False) -> Flow[models.CompletionEvent, None]:
-        """Hands on what may be read now: at once where nobody judges it, else when a window is full and has passed."""
-        self._held += piece
-        mode = self._guard.stream_moderation
-        if self._guard.judges_answers and mode != "after":
-            full = mode == "window" and len(self._held.text) >= _WINDOW
-            if not (last or full):
-                return
-            yield from self._guard.judge(self._messages, self._judged + self._held.text)
-        if self._held:
-            self._judged += self._held.text
-            yield self._event(self._held)
-            self._held = Piece()
+    def _release(self, clean: Piece, *, over: bool = False) -> Flow[models.CompletionEvent, None]:
+        """Hands on what may be read now."""
+        yield from self._gate.add(clean, over=over)
+        for piece in self._gate.take():
+            yield from self._show(piece if self._back is None else self._back.feed(piece))
+        if over and self._back is not None:
+            yield from self._show(self._back.finish())
+
+    def _show(self, piece: Piece) -> Flow[models.CompletionEvent, None]:
+        if piece:
+            yield self._event(piece)
 
     def _event(
         self, piece: Piece, finish_reason: str | None = None, usage: models.UsageInfo | None = None
@@ -263,3 +257,46 @@ class _Streamed:
 
     def _refusal(self) -> Give[models.CompletionEvent]:
         return self._event(Piece(text=str(self._guard.refusal)), CONTENT_FILTER)
+
+
+class _PieceGate:
+    """Holds the pieces of an answer until moderation has passed them; lets them through where nobody judges.
+
+    Verdicts are fetched while the model goes on writing, and looked at when the next piece comes.
+    """
+
+    def __init__(self, guard: ModelGuard) -> None:
+        self._guard = guard
+        self._submit = guard.submit_output()
+        self._gate: Gate[Piece] = gate_for(guard.stream_moderation, lambda piece: piece.moderated)
+        self._passed: list[Piece] = []
+        self._pending: deque[tuple[Window[Piece], Future[ModerationResult]]] = deque()
+
+    def add(self, piece: Piece, *, over: bool) -> Flow[Any, None]:
+        """Takes a piece that is clean.
+
+        Raises:
+            GuardBlocked: when a verdict refuses the answer.
+        """
+        if self._submit is None:
+            self._passed.append(piece)
+            return
+        windows = [self._gate.feed(piece)] if piece else []
+        for window in [*windows, self._gate.finish() if over else None]:
+            if window is not None and window.text is not None:
+                self._pending.append((window, self._submit(window.text)))
+        while self._pending and (over or self._pending[0][1].done()):
+            window, verdict = self._pending.popleft()
+            self._gate.verdict(window, (yield from self._guard.verdict(verdict, "output")))
+
+    def take(self) -> list[Piece]:
+        """What may be shown now; each piece is given once."""
+        if self._submit is not None:
+            return self._gate.ready()
+        passed, self._passed = self._passed, []
+        return passed
+
+    def close(self) -> None:
+        """Cancels what is still being fetched."""
+        for _, verdict in self._pending:
+            verdict.cancel()

@@ -3,24 +3,28 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from guard_integrations.core.findings import Finding, Stage
-from guard_integrations.core.moderation import Moderator
+from guard_integrations.core.findings import Stage
+from guard_integrations.core.moderation import ModerationResult, Moderator
+from guard_integrations.core.moderation.pending import asettle, settle
+from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
+from guard_integrations.llama_index._answers import AnswerGuard, Content, Piece, Restorer
 from guard_integrations.llama_index._errors import without_content
 from guard_integrations.llama_index._flow import Flow, Wait
-from guard_integrations.llama_index._reports import report_text
 
-__all__ = ["ModelGuard", "Moderation", "StreamModeration", "ask"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["ModelGuard", "Moderation", "ask"]
 
 Moderation: TypeAlias = Literal["both", "input", "output", "off"]
 """Which side moderation judges."""
-
-StreamModeration: TypeAlias = Literal["window", "buffer", "after"]
-"""When a streamed answer is released: window by window after a verdict, whole after one, or unsafely before it."""
 
 _Result = TypeVar("_Result")
 
@@ -30,11 +34,13 @@ class ModelGuard:
     """What a guarded model guards with.
 
     Args:
-        policy: for its fingerprint, in events.
+        policy: what is looked for.
         sanitizer: what cleans answers.
         moderator: who judges; nobody where None.
         moderation: which side is judged.
         stream_moderation: when a streamed answer is released.
+        vault: the conversation's pseudonyms.
+        restore_tools: tools whose arguments may hold the vault's values.
         refusal: what is answered in place of a blocked answer; a block is raised where None.
     """
 
@@ -42,13 +48,10 @@ class ModelGuard:
     sanitizer: OutputSanitizer
     moderator: Moderator | None
     moderation: Moderation
-    stream_moderation: StreamModeration
+    stream_moderation: StreamMode
+    vault: PseudonymVault | None
+    restore_tools: frozenset[str]
     refusal: str | None
-
-    @property
-    def judges_answers(self) -> bool:
-        """Whether answers are moderated."""
-        return self.moderator is not None and self.moderation in ("both", "output")
 
     def admit(self, conversation: Sequence[Any]) -> Flow[Any, None]:
         """Judges what goes in.
@@ -57,28 +60,49 @@ class ModelGuard:
             GuardBlocked: when moderation refuses it.
         """
         if self.moderator is not None and self.moderation in ("both", "input"):
-            yield from self._judge(_turns(conversation), "input")
+            turns = [message if isinstance(message, dict) else message.model_dump() for message in conversation]
+            yield from self.verdict(self.moderator.submit_chat(turns), "input")
 
-    def judge(self, conversation: Sequence[Any], answer: str) -> Flow[Any, None]:
-        """Judges an answer, or the part of it that is there, in the light of the conversation.
+    def submit_output(self) -> "Callable[[str], Future[ModerationResult]] | None":
+        """What starts the moderation of an answer; None where answers are not judged."""
+        return self.moderator.submit if self.moderator is not None and self.moderation in ("both", "output") else None
+
+    def verdict(self, pending: "Future[ModerationResult]", stage: Stage) -> Flow[Any, ModerationResult]:
+        """Waits for a verdict.
 
         Raises:
-            GuardBlocked: when moderation refuses it.
+            GuardBlocked: when it is not safe.
         """
-        if self.judges_answers and answer.strip():
-            yield from self._judge([*_turns(conversation), {"role": "assistant", "content": answer}], "output")
+        result: ModerationResult = yield from ask(partial(settle, pending), partial(asettle, pending))
+        try:
+            result.raise_if_unsafe(stage)
+        except GuardBlocked as error:
+            report_blocked(error, stage, self.policy)
+            raise
+        return result
 
-    def _judge(self, turns: list[dict[str, Any]], stage: Stage) -> Flow[Any, None]:
-        if self.moderator is None:
-            return
-        verdict = yield from ask(
-            partial(self.moderator.moderate_chat, turns), partial(self.moderator.amoderate_chat, turns)
-        )
-        verdict.raise_if_unsafe(stage)
+    def whole(self, content: Content, tool_calls: Any, *, as_json: bool) -> Flow[Any, Piece]:  # noqa: ANN401 - the SDK's list, or its mark for none
+        """A whole answer, made safe, judged, and with its pseudonyms' values back.
 
-    def report(self, stage: Stage, findings: Sequence[Finding], *, blocked: bool = False) -> None:
-        """Tells the observers."""
-        report_text(stage=stage, policy=self.policy.fingerprint, findings=findings, blocked=blocked)
+        Raises:
+            GuardBlocked: when a rule or moderation refuses it.
+        """
+        answer = AnswerGuard(self.sanitizer, as_json=as_json)
+        with self.reporting(answer):
+            piece = answer.feed(content, tool_calls) + answer.finish()
+        submit = self.submit_output()
+        if submit is not None and piece.moderated.strip():
+            yield from self.verdict(submit(piece.moderated), "output")
+        back = self.restorer()
+        return piece if back is None else back.feed(piece) + back.finish()
+
+    def restorer(self) -> Restorer | None:
+        """What puts pseudonyms' values back into one answer."""
+        return None if self.vault is None else Restorer(self.vault, self.restore_tools)
+
+    def reporting(self, answer: AnswerGuard) -> "_Reporting":
+        """Tells the observers, when the block is left, what was found in an answer."""
+        return _Reporting(self.policy, answer)
 
     def or_refusal(self, flow: Flow[Any, _Result], refused: Callable[[str], _Result]) -> Flow[Any, _Result]:
         """What a flow returns; where it is blocked, `refused` of the refusal, or the block raised anew.
@@ -96,6 +120,21 @@ class ModelGuard:
         return refused(self.refusal)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reporting:
+    policy: GuardPolicy
+    answer: AnswerGuard
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, GuardBlocked):
+            report_blocked(error, "output", self.policy)
+        else:
+            report("output", self.answer.findings, self.policy)
+
+
 def ask(sync: Callable[[], Any], awaited: Callable[[], Awaitable[Any]]) -> Flow[Any, Any]:
     """Waits for something over the network; its errors come without content.
 
@@ -108,8 +147,3 @@ def ask(sync: Callable[[], Any], awaited: Callable[[], Awaitable[Any]]) -> Flow[
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again without content
         failed = without_content(error)
     raise failed
-
-
-def _turns(conversation: Sequence[Any]) -> list[dict[str, Any]]:
-    """The SDK's messages as the moderation API reads them."""
-    return [message if isinstance(message, dict) else message.model_dump() for message in conversation]

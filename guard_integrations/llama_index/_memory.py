@@ -8,6 +8,7 @@ from llama_index.core.memory import BaseMemory
 
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._messages import BLOCKED_TEXT, TurnGuard, is_answer, rewrite_message, stage_of
 
@@ -17,17 +18,22 @@ __all__ = ["CleanMemory", "MemoryGuard"]
 class MemoryGuard:
     """Makes a message fit to be remembered, by its role: turns as what comes in, answers as what goes out."""
 
-    def __init__(self, policy: GuardPolicy) -> None:
+    def __init__(
+        self, policy: GuardPolicy, *, system_prompt: str | None = None, vault: PseudonymVault | None = None
+    ) -> None:
         self._refusal = policy.refusal
-        self._turns = TurnGuard(policy)
-        self._answers = OutputSanitizer(policy)
+        self._turns = TurnGuard(policy, vault=vault)
+        self._answers = OutputSanitizer(policy, system_prompt=system_prompt, vault=vault)
 
     def __call__(self, message: ChatMessage) -> ChatMessage:
-        """A copy of a message made safe; a blocked answer is the refusal alone, a blocked turn says so."""
+        """A copy of a message made safe; a blocked answer is the refusal alone, a blocked turn says so.
+
+        Pseudonyms stay pseudonyms.
+        """
         stage = stage_of(message)
         try:
             if is_answer(message):
-                return rewrite_message(message, lambda text: self._answers.sanitize(text).text)
+                return rewrite_message(message, lambda text: self._answers.sanitize(text, restore=False).text)
             return rewrite_message(message, lambda text: self._turns.text(text, stage)) if stage else message
         except GuardBlocked:
             text = self._refusal if is_answer(message) else BLOCKED_TEXT

@@ -9,16 +9,17 @@ from llama_index.core.base.llms.types import ChatMessage, ContentBlock, MessageR
 from guard_integrations.core.findings import Finding, Stage
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._values import Rewrite, rewrite_value
 
-__all__ = ["BLOCKED_TEXT", "GuardedTurn", "TurnGuard", "is_answer", "rewrite_message", "stage_of"]
+__all__ = ["BLOCKED_TEXT", "UNLIMITED", "GuardedTurn", "TurnGuard", "is_answer", "rewrite_message", "stage_of"]
 
 BLOCKED_TEXT: Final = "[BLOCKED]"
 """What stands in a conversation where an earlier turn was refused."""
 
 # A guarded model is handed instructions, context and question in one turn: it never cuts.
-_UNLIMITED: Final = 2**62
+UNLIMITED: Final = 2**62
 
 _STAGES: Final[dict[MessageRole, Stage]] = {
     MessageRole.USER: "input",
@@ -77,8 +78,8 @@ class GuardedTurn:
 class TurnGuard:
     """Makes conversations safe on their way to a model; neither wraps nor cuts."""
 
-    def __init__(self, policy: GuardPolicy) -> None:
-        self._sanitizer = InputSanitizer(policy.model_copy(update={"max_input_chars": _UNLIMITED}))
+    def __init__(self, policy: GuardPolicy, *, vault: PseudonymVault | None = None) -> None:
+        self._sanitizer = InputSanitizer(policy.model_copy(update={"max_input_chars": UNLIMITED}), vault=vault)
 
     def text(self, text: str, stage: Stage = "input") -> str:
         """One text made safe.

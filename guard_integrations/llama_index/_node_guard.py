@@ -12,6 +12,7 @@ from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, Query
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._nodes import Modes, carries_media
 from guard_integrations.llama_index._policy import PolicyField
@@ -92,8 +93,9 @@ class GuardNodePostprocessor(BaseNodePostprocessor):
             verdict = self._media(scored.node) or judge(scored.node)
             findings += verdict.findings
             if verdict.action == "blocked":
-                self._report(findings, received=len(nodes), changed=changed, dropped=len(nodes), blocked=True)
-                raise _refusal(verdict)
+                refusal = _refusal(verdict)
+                report_blocked(refusal, "document", self.policy)
+                raise refusal
             node = verdict.node
             if node is None:
                 continue
@@ -101,26 +103,15 @@ class GuardNodePostprocessor(BaseNodePostprocessor):
             if self.annotate and verdict.findings:
                 node = annotate(node.model_copy(), verdict.action, verdict.findings)
             kept.append(scored if node is scored.node else scored.model_copy(update={"node": node}))
-        self._report(findings, received=len(nodes), changed=changed, dropped=len(nodes) - len(kept))
+        report("document", findings, self.policy)
+        dropped = len(nodes) - len(kept)
+        report_nodes(self.class_name(), findings, received=len(nodes), changed=changed, dropped=dropped)
         return kept
 
     def _media(self, node: BaseNode) -> Verdict | None:
         if self.non_text == "pass" or not carries_media(node):
             return None
         return Verdict(node=None, action="dropped" if self.non_text == "drop" else "blocked")
-
-    def _report(
-        self, findings: Sequence[Finding], *, received: int, changed: int, dropped: int, blocked: bool = False
-    ) -> None:
-        report_nodes(
-            guard=self.class_name(),
-            policy=self.policy.fingerprint,
-            findings=findings,
-            received=received,
-            changed=changed,
-            dropped=dropped,
-            blocked=blocked,
-        )
 
 
 class TextGuardNodePostprocessor(GuardNodePostprocessor):

@@ -7,10 +7,9 @@ from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.schema import BaseNode
 from llama_index_instrumentation import get_dispatcher
 
-from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
-from guard_integrations.core.findings import Action, Finding, Stage
+from guard_integrations.core.findings import Finding
 
-__all__ = ["ANNOTATION", "GuardedNodesEvent", "annotate", "report_nodes", "report_text"]
+__all__ = ["ANNOTATION", "GuardedNodesEvent", "annotate", "report_nodes"]
 
 ANNOTATION = "guard"
 """Key under which a node's metadata says what was done to it, where that was asked for."""
@@ -41,45 +40,11 @@ class GuardedNodesEvent(BaseEvent):
         return "GuardedNodesEvent"
 
 
-def report_text(*, stage: Stage, policy: str, findings: Iterable[Finding], blocked: bool = False) -> None:
-    """Tells this package's observers what was found in a text and done about it."""
-    found = tuple(findings)
-    if not observed() or not (found or blocked):
-        return
-    actions = {finding.action for finding in found}
-    emit(
-        GuardEvent(
-            kind=EventKind.BLOCKED if blocked else EventKind.SCANNED,
-            stage=stage,
-            rules=Counter(finding.rule for finding in found),
-            categories=tuple(sorted({finding.category.value for finding in found})),
-            action=next((one for one in (Action.BLOCK, Action.FILTER, Action.FLAG) if one in actions), None),
-            policy=policy,
-        )
-    )
-
-
-def report_nodes(  # noqa: PLR0913 - the numbers of one event, by keyword
-    *,
-    guard: str,
-    policy: str,
-    findings: Iterable[Finding],
-    received: int,
-    changed: int,
-    dropped: int,
-    blocked: bool = False,
-) -> None:
-    """Tells this package's observers, and LlamaIndex's own handlers, what was done to nodes."""
-    found = tuple(findings)
-    report_text(stage="document", policy=policy, findings=found, blocked=blocked)
+def report_nodes(guard: str, findings: Iterable[Finding], *, received: int, changed: int, dropped: int) -> None:
+    """Tells LlamaIndex's own handlers what was done to nodes."""
+    rules = Counter(finding.rule for finding in findings)
     _dispatcher.event(
-        GuardedNodesEvent(
-            guard=guard,
-            received=received,
-            changed=changed,
-            dropped=dropped,
-            rules=dict(Counter(finding.rule for finding in found)),
-        )
+        GuardedNodesEvent(guard=guard, received=received, changed=changed, dropped=dropped, rules=dict(rules))
     )
 
 

@@ -16,6 +16,7 @@ from llama_index.core.chat_engine.types import (
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._memory import CleanMemory, MemoryGuard
 from guard_integrations.llama_index._responses import ResponseGuard
@@ -35,6 +36,9 @@ class GuardedChatEngine(BaseChatEngine):
     Args:
         chat_engine: any chat engine of LlamaIndex that keeps its memory in `_memory`, as all its own do.
         policy: what is looked for and what is done about it.
+        system_prompt: the model's instructions, which no answer may repeat.
+        vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out;
+            memory keeps the tokens.
         on_block: `raise` a `GuardBlocked`, or answer the policy's `refusal`.
 
     Raises:
@@ -47,6 +51,8 @@ class GuardedChatEngine(BaseChatEngine):
         chat_engine: BaseChatEngine,
         *,
         policy: GuardPolicy | None = None,
+        system_prompt: str | None = None,
+        vault: PseudonymVault | None = None,
         on_block: Literal["raise", "refuse"] = "raise",
     ) -> None:
         memory = getattr(chat_engine, "_memory", None)
@@ -54,10 +60,10 @@ class GuardedChatEngine(BaseChatEngine):
             raise TypeError(f"{type(chat_engine).__name__} keeps no `_memory`: what it remembers cannot be guarded.")
         policy = policy or GuardPolicy()
         self._refusal = policy.refusal if on_block == "refuse" else None
-        self._turns = InputSanitizer(policy)
-        self._remembered = MemoryGuard(policy)
+        self._turns = InputSanitizer(policy, vault=vault)
+        self._remembered = MemoryGuard(policy, system_prompt=system_prompt, vault=vault)
         self._answers = ResponseGuard(
-            OutputSanitizer(policy),
+            OutputSanitizer(policy, system_prompt=system_prompt, vault=vault),
             refusal=self._refusal,
         )
         self._engine = copy.copy(chat_engine)

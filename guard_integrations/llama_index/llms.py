@@ -1,6 +1,6 @@
 """`MistralAI` with guards around it, on every way in and out."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from typing import Any, Literal
 
 import httpx2
@@ -35,12 +35,15 @@ from pydantic import SecretStr
 
 from guard_integrations.core.moderation import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrails_payload
+from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.llama_index._client import GuardedClient
-from guard_integrations.llama_index._guard import ModelGuard, Moderation, StreamModeration
+from guard_integrations.llama_index._guard import ModelGuard, Moderation
 from guard_integrations.llama_index._messages import TurnGuard
 from guard_integrations.llama_index._policy import PolicyField
 from guard_integrations.llama_index._said import Said, completed, completion_refused, refused
@@ -77,7 +80,9 @@ class GuardedMistralAI(MistralAI):
         on_block: `raise` a `GuardBlocked`, or answer the policy's `refusal`, with `content_filter` for finish reason.
         stream_moderation: `window` releases an answer part by part, each after its verdict; `buffer` all of it after
             one; `after` releases it unjudged and is unsafe.
-        system_prompt: the model's instructions, as `MistralAI` takes them.
+        system_prompt: the model's instructions, as `MistralAI` takes them; no answer may repeat them.
+        vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out.
+        restore_tools: tools whose arguments may hold the vault's values.
         safe_mode: has Mistral put its safety prompt in front.
         max_retries: how often a request is sent again on 500, 502, 503 or 504.
 
@@ -94,7 +99,7 @@ class GuardedMistralAI(MistralAI):
     policy: PolicyField = Field(default_factory=GuardPolicy)
     moderation: Moderation = "both"
     on_block: Literal["raise", "refuse"] = "raise"
-    stream_moderation: StreamModeration = "window"
+    stream_moderation: StreamMode = "window"
     safe_mode: bool = False
 
     _guardrails: list[dict[str, object]] | None = PrivateAttr(default=None)
@@ -128,7 +133,9 @@ class GuardedMistralAI(MistralAI):
         moderator: Moderator | None = None,
         guardrails: MistralGuardrail | Sequence[MistralGuardrail] | None = None,
         on_block: Literal["raise", "refuse"] = "raise",
-        stream_moderation: StreamModeration = "window",
+        stream_moderation: StreamMode = "window",
+        vault: PseudonymVault | None = None,
+        restore_tools: Collection[str] = (),
     ) -> None:
         address = get_from_param_or_env("endpoint", endpoint, "MISTRAL_ENDPOINT", DEFAULT_MISTRALAI_ENDPOINT)
         ring = _ring(keys if keys is not None else api_key)
@@ -157,15 +164,17 @@ class GuardedMistralAI(MistralAI):
         self.stream_moderation = stream_moderation
         self.safe_mode = safe_mode
         self._guardrails = guardrails_payload(guardrails)
-        self._turns = TurnGuard(self.policy)
+        self._turns = TurnGuard(self.policy, vault=vault)
         if moderator is None and moderation != "off":
             moderator = Moderator(keys=ring, base_url=address)
         self._guard = ModelGuard(
             policy=self.policy,
-            sanitizer=OutputSanitizer(self.policy),
+            sanitizer=OutputSanitizer(self.policy, system_prompt=system_prompt, vault=vault),
             moderator=moderator,
             moderation=moderation,
             stream_moderation=stream_moderation,
+            vault=vault,
+            restore_tools=frozenset(restore_tools),
             refusal=self.policy.refusal if on_block == "refuse" else None,
         )
         auth = KeyRingAuth(ring, retries=max_retries)
@@ -364,9 +373,10 @@ class GuardedMistralAI(MistralAI):
             GuardBlocked: when a rule refuses the current turn and there is no refusal.
         """
         turn = self._turns.messages(messages)
-        self._guard.report("input", turn.findings, blocked=turn.blocked is not None)
         if turn.blocked is None:
+            report("input", turn.findings, self.policy)
             return turn.messages
+        report_blocked(turn.blocked, "input", self.policy)
         if self.on_block == "raise":
             raise turn.blocked
         return None

@@ -14,8 +14,9 @@ from guard_integrations.core.findings import Action, Category, Finding
 from guard_integrations.core.moderation import ModerationResult, Moderator
 from guard_integrations.core.policy import Actions
 from guard_integrations.core.sanitizer.input import InputSanitizer
-from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardUnavailable
+from guard_integrations.llama_index._messages import UNLIMITED
 from guard_integrations.llama_index._node_guard import (
     READ_BY_MODEL,
     GuardNodePostprocessor,
@@ -100,10 +101,12 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
     """Takes personal data and secrets out of nodes, metadata included.
 
     Metadata that is hidden from the model stays as it is. Nodes are copied, never changed in place, and keep nothing
-    of what was taken out.
+    of what was taken out: pseudonyms live in the vault.
 
     Args:
         policy: what is looked for, and how it is replaced; it is replaced whatever the policy's actions say.
+        vault: where pseudonyms are kept; with one, personal data and secrets become its tokens, unless the policy's
+            strategies say otherwise.
         non_text: what happens to images, audio and video.
         annotate: writes into the metadata of each node that hit, which rules did, without content.
 
@@ -111,12 +114,12 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         GuardBlocked: when a rule's strategy is `block`.
     """
 
-    _sanitizer: OutputSanitizer = PrivateAttr()
+    _sanitizer: InputSanitizer = PrivateAttr()
 
-    def model_post_init(self, context: Any, /) -> None:  # noqa: ANN401 - pydantic's signature
-        """Compiles the policy once."""
-        super().model_post_init(context)
-        self._sanitizer = OutputSanitizer(self.policy.model_copy(update={"actions": _REDACTION}))
+    def __init__(self, *, vault: PseudonymVault | None = None, **settings: Any) -> None:  # noqa: ANN401 - pydantic validates them
+        super().__init__(**settings)
+        changes = {"actions": _REDACTION, "redact_input": True, "max_input_chars": UNLIMITED}
+        self._sanitizer = InputSanitizer(self.policy.model_copy(update=changes), vault=vault)
 
     @classmethod
     def class_name(cls) -> str:
@@ -127,7 +130,7 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         findings: list[Finding] = []
 
         def redact(text: str) -> str:
-            done = self._sanitizer.sanitize(text)
+            done = self._sanitizer.sanitize(text, stage="document")
             findings.extend(found for found in done.findings if found.category in _REDACTED)
             return done.text
 

@@ -12,6 +12,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, QueryType
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._responses import ResponseGuard
 from guard_integrations.llama_index._spans import outside_spans
@@ -28,6 +29,8 @@ class GuardedQueryEngine(BaseQueryEngine):
     Args:
         query_engine: any query engine, sync, async or streamed.
         policy: what is looked for and what is done about it.
+        system_prompt: the model's instructions, which no answer may repeat.
+        vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out.
         on_block: `raise` a `GuardBlocked`, or answer the policy's `refuse`.
 
     Raises:
@@ -39,15 +42,17 @@ class GuardedQueryEngine(BaseQueryEngine):
         query_engine: BaseQueryEngine,
         *,
         policy: GuardPolicy | None = None,
+        system_prompt: str | None = None,
+        vault: PseudonymVault | None = None,
         on_block: Literal["raise", "refuse"] = "raise",
     ) -> None:
         super().__init__(query_engine.callback_manager)
         policy = policy or GuardPolicy()
         self._query_engine = query_engine
         self._refusal = policy.refusal if on_block == "refuse" else None
-        self._questions = InputSanitizer(policy)
+        self._questions = InputSanitizer(policy, vault=vault)
         self._answers = ResponseGuard(
-            OutputSanitizer(policy),
+            OutputSanitizer(policy, system_prompt=system_prompt, vault=vault),
             refusal=self._refusal,
         )
 

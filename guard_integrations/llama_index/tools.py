@@ -9,6 +9,7 @@ from llama_index.core.tools.types import AsyncBaseTool, BaseTool, adapt_to_async
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardError
 from guard_integrations.llama_index._values import rewrite_tool_output, rewrite_value
 
@@ -23,19 +24,29 @@ class GuardedTool(FunctionTool):
     Args:
         tool: any tool; name, description, schema and `return_direct` stay its own.
         policy: what is looked for and what is done about it.
+        vault: the conversation's pseudonyms: personal data in the result becomes tokens.
+        restore: whether the tool is given the vault's values instead of tokens.
 
     Raises:
         GuardBlocked: from a call, when a rule blocks an argument or the result; an agent answers that to its model.
     """
 
-    def __init__(self, tool: BaseTool, *, policy: GuardPolicy | None = None) -> None:
+    def __init__(
+        self,
+        tool: BaseTool,
+        *,
+        policy: GuardPolicy | None = None,
+        vault: PseudonymVault | None = None,
+        restore: bool = False,
+    ) -> None:
         inner = adapt_to_async_tool(tool)
         policy = policy or GuardPolicy()
         # A function tool, since agents hand their context to function tools alone.
         super().__init__(fn=tool.real_fn if isinstance(tool, FunctionTool) else inner.call, metadata=tool.metadata)
         self._tool: AsyncBaseTool = inner
-        self._arguments = OutputSanitizer(policy)
-        self._results = InputSanitizer(policy)
+        self._restore = restore
+        self._arguments = OutputSanitizer(policy, vault=vault)
+        self._results = InputSanitizer(policy, vault=vault)
 
     def call(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - whatever the tool takes
         """Runs the tool.
@@ -69,9 +80,11 @@ class GuardedTool(FunctionTool):
 
     def _guard_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         return (
-            [rewrite_value(value, self._argument) for value in args],
+            [self._arguments.sanitize_value(value, restore=self._restore).value for value in args],
             {
-                name: value if name == self.ctx_param_name else rewrite_value(value, self._argument)
+                name: value
+                if name == self.ctx_param_name
+                else self._arguments.sanitize_value(value, restore=self._restore).value
                 for name, value in kwargs.items()
             },
         )
@@ -87,9 +100,6 @@ class GuardedTool(FunctionTool):
             raw_output=text,
             is_error=True,
         )
-
-    def _argument(self, text: str) -> str:
-        return self._arguments.sanitize(text).text
 
     def _text(self, text: str) -> str:
         return self._results.sanitize(text, stage="tool").text
