@@ -1,7 +1,9 @@
 """Texts made from rules: matches, beginnings of matches, and what lies between them. For properties and the fuzzer."""
 
+import re
 from collections.abc import Iterable
 from random import Random
+from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 
 from guard_integrations.core.scanner.pattern import Alternatives, Characters, Edge, Node, Pattern, Repeat, Sequence
 from guard_integrations.core.scanner.rule import Rule, Run
@@ -30,6 +32,33 @@ _GLUE = [
     "\x00",
 ]
 _FEW = 3
+_KINDS = {
+    "alnum": ascii_letters + digits,
+    "alpha": ascii_letters,
+    "base64": ascii_letters + digits + "+/",
+    "digits": digits,
+    "hex": "0123456789abcdef",
+    "HEX": "0123456789ABCDEF",
+    "lower": ascii_lowercase + digits,
+    "upper": ascii_uppercase + digits,
+    "url": ascii_letters + digits + "-_",
+}
+_PLACEHOLDER = re.compile(rf"\{{({'|'.join(_KINDS)}):(\d+)\}}")
+
+
+def written_out(example: str) -> str:
+    """An example with its placeholders filled: `{hex:32}` with 32 characters, the same each time, of every kind that it may have."""
+    chance = Random(example)  # noqa: S311 - no secret
+
+    def fill(place: re.Match[str]) -> str:
+        kind = _KINDS[place[1]]
+        while True:
+            text = "".join(chance.choices(kind, k=int(place[2])))
+            wanted = [set(kind) & set(some) for some in (ascii_lowercase, ascii_uppercase, digits)]
+            if len(text) < len(wanted) or all(not some or some & set(text) for some in wanted):
+                return text
+
+    return _PLACEHOLDER.sub(fill, example)
 
 
 def sample(node: Node, chance: Random) -> str:
@@ -75,7 +104,8 @@ def matching(rule: Rule, chance: Random) -> str:
 def fragment(rules: Iterable[Rule], chance: Random) -> str:
     """A match, an example, or a piece of one."""
     rule = chance.choice(tuple(rules))
-    text = chance.choice(rule.examples + rule.counterexamples) if chance.random() < 0.3 else matching(rule, chance)
+    told = rule.examples + rule.counterexamples
+    text = written_out(chance.choice(told)) if chance.random() < 0.3 else matching(rule, chance)
     if chance.random() < 0.4:
         start, end = sorted((chance.randint(0, len(text)), chance.randint(0, len(text))))
         text = text[start:end]

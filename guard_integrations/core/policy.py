@@ -98,6 +98,8 @@ class GuardPolicy(_Frozen):
     """TOML rule packs of your own, beside the built-in ones."""
     disabled_rules: frozenset[str] = frozenset()
     """Ids of rules that are not to run."""
+    enabled_rules: frozenset[str] = frozenset()
+    """Ids of rules that run beside the profile's own, such as `user-handle`, which is in no profile."""
     allow: tuple[str, ...] = ()
     """Texts that are never a finding, compared whole and without regard to case: a support address, say."""
     allowed_hosts: frozenset[str] = frozenset()
@@ -198,7 +200,7 @@ class GuardPolicy(_Frozen):
         """
         settings = self.model_dump(mode="json")
         settings["rule_packs"] = [hashlib.sha256(pack.read_bytes()).hexdigest() for pack in self.rule_packs]
-        for unordered in ("disabled_rules", "allowed_hosts"):
+        for unordered in ("disabled_rules", "enabled_rules", "allowed_hosts"):
             settings[unordered] = sorted(settings[unordered])
         canonical = json.dumps(settings, sort_keys=True).encode()
         return hmac.new(self._configured_hash_key(), canonical, hashlib.sha256).hexdigest()[:16]

@@ -216,3 +216,19 @@ def test_the_public_interface_of_the_engine_serves_as_well(monkeypatch):
         for start in range(len(data) + 1):
             assert public.search(data, start, len(data)) == one.search(data, start, len(data))
             assert public.match(data, start, len(data)) == one.match(data, start, len(data))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("replace", [None, lambda value: f"<{len(value)}>"])
+def test_what_is_kept_stays_and_the_match_begins_after_it(size, replace):
+    rule = a_rule(pattern=r"[a-z0-9]{4,20}\b", keep=r"\bpass(?:word|phrase)?\s{0,2}[:=]\s{0,2}", lead=r"\W")
+    made = detector(rule, a_rule(id="other", pattern=r"\b\d{3}-\d{2}\b"), replace=replace)
+    text = "é password: abcd, pass=x1y2z3 xpass=abcd passphrase = 123-45 pass=pass=abcd password: 12"
+    whole = made.start().feed(text, final=True)
+    assert [text[found.start : found.end] for found in whole.findings] == ["abcd", "x1y2z3", "123-45", "pass"]
+    session = made.start()
+    steps = [session.feed(text[at : at + size]) for at in range(0, len(text), size)] + [session.feed("", final=True)]
+    assert sorted(found for step in steps for found in [(f.start, f.end) for f in step.findings]) == sorted(
+        (f.start, f.end) for f in whole.findings
+    )
+    assert [edit for step in steps for edit in step.edits] == list(whole.edits)

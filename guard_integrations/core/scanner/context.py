@@ -38,6 +38,6 @@ def _compile(words: tuple[str, ...]) -> Search | None:
 
 
 def _word(word: str) -> str:
-    before = r"(?:\A|[^\pL\pN_])" if ord(word[0]) < _FIRST_UNSPACED else ""
-    after = r"(?:\z|[^\pL\pN_])" if ord(word[-1]) < _FIRST_UNSPACED else ""
+    before = r"(?:\A|[^\pL\pN])" if ord(word[0]) < _FIRST_UNSPACED else ""
+    after = r"(?:\z|[^\pL\pN])" if ord(word[-1]) < _FIRST_UNSPACED else ""
     return before + "".join(f"\\x{{{ord(char):x}}}" for char in word) + after

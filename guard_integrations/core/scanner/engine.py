@@ -205,7 +205,7 @@ class CompiledRule:
         order: its place among the rules of its set; the lower one's label wins where two begin together.
     """
 
-    __slots__ = ("_compiled", "order", "overlap", "rule", "tail", "validator")
+    __slots__ = ("_compiled", "_keep", "order", "overlap", "rule", "tail", "validator")
 
     def __init__(self, rule: Rule, order: int) -> None:
         self.rule = rule
@@ -215,6 +215,16 @@ class CompiledRule:
         self.overlap: int | None = None if rule.through or widest is None else (widest + 1) * _WIDEST
         self.tail = CompiledTail(rule) if rule.tail else None
         self.validator: Callable[[str], bool] | None = VALIDATORS[rule.validator] if rule.validator else None
+        self._keep: Search | None = None
+
+    def begins(self, data: bytes, start: int, end: int) -> int:
+        """Where the match of a head begins: after what the rule keeps."""
+        if self.rule.keep is None:
+            return start
+        if self._keep is None:
+            self._keep = compile_pattern(Pattern.parse(self.rule.keep, ignore_case=self.rule.ignore_case).re2).match
+        kept = self._keep(data, start, end)
+        return start if kept is None or kept[1] == end else kept[1]
 
     def find(self, data: bytes, at: int, stop: int) -> tuple[int, int] | None:
         """The next head that begins at `at` or later and ends by `stop`; 0 is the beginning of the text itself."""

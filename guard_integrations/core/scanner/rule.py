@@ -100,19 +100,22 @@ class Rule:
         ignore_case: whether upper and lower case are one, in pattern, lead and tail.
         lead: a pattern of the one character that must stand before the head, unless the text begins there; it is
             no part of the match. Use it where a `\\b` would not do.
+        keep: a pattern that the head begins with and that stays, such as the name of what is assigned: the match
+            begins after the longest text of it.
         tail: what the match goes on with.
         through: for rules that never run on output: the match reaches to the last of these in the same line, and
             without one there is none.
-        validator: name of a check in `validators` that the head must pass.
+        validator: name of a check in `validators` that the head, without what is kept, must pass.
         score: confidence in a match, before its context, 0 to 1.
         context: words to the left that change the score.
         stages: where it runs. Rules for personal data and secrets name all four; on the way in they run only where
             a vault or the policy asks for it.
-        profiles: the profiles it belongs to.
+        profiles: the profiles it belongs to; none for a rule that runs only where the policy's `enabled_rules` name it.
         owasp: the entry of the OWASP Top 10 for LLM applications, 2025, such as "LLM01".
         rationale: why it is looked for.
         languages: BCP 47 codes, where the rule is bound to languages.
-        examples: texts in which it must match; a test runs them.
+        examples: texts in which it must match; a test runs them. `{alnum:36}` stands for so many characters of a
+            kind, so that nothing that looks like a credential is ever written out.
         counterexamples: texts in which it must not.
     """  # noqa: D301 - a backslash of the pattern
 
@@ -128,25 +131,27 @@ class Rule:
     label: str = ""
     ignore_case: bool = False
     lead: _NonEmpty | None = None
+    keep: _NonEmpty | None = None
     tail: tuple[Run | Until, ...] = ()
     through: _NonEmpty | None = None
     validator: str | None = None
     score: Annotated[float, Field(ge=0, le=1)] = 1.0
     context: Context | None = None
     stages: Annotated[frozenset[Stage], Field(min_length=1)]
-    profiles: Annotated[frozenset[Profile], Field(min_length=1)]
+    profiles: frozenset[Profile]
     owasp: str | None = None
     languages: tuple[str, ...] = ()
 
     @property
     def head(self) -> Pattern:
-        """The parsed pattern."""
-        return Pattern.parse(self.pattern, ignore_case=self.ignore_case)
+        """The parsed pattern, after what is kept."""
+        source = self.pattern if self.keep is None else f"(?:{self.keep})(?:{self.pattern})"
+        return Pattern.parse(source, ignore_case=self.ignore_case)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the rule beyond the types of its fields."""
         parsed: dict[str, Pattern] = {}
-        parts = {"pattern": self.pattern, "lead": self.lead, "through": self.through}
+        parts = {"pattern": self.pattern, "lead": self.lead, "keep": self.keep, "through": self.through}
         for number, phase in enumerate(self.tail):
             parts[f"tail.{number}"] = phase.run if isinstance(phase, Run) else phase.until
         for name, source in parts.items():
@@ -218,7 +223,8 @@ def rules_of(policy: GuardPolicy, stage: Stage) -> tuple[Rule, ...]:
     """The rules that a policy runs at a stage, its own packs' after the built-in ones.
 
     Raises:
-        PolicyError: when a pack of the policy is not valid, or a strategy is named for a rule that does not exist.
+        PolicyError: when a pack of the policy is not valid, or a strategy or `enabled_rules` names a rule that does
+            not exist.
     """
     rules = builtin_rules()
     if policy.rule_packs:
@@ -227,10 +233,14 @@ def rules_of(policy: GuardPolicy, stage: Stage) -> tuple[Rule, ...]:
     known = {rule.id for rule in rules}.union(Category)
     if unknown := sorted(name for name in policy.strategies if name not in known):
         raise PolicyError(f"strategies: there is no rule and no category {', '.join(map(repr, unknown))}")
+    if missing := policy.enabled_rules - {rule.id for rule in rules}:
+        raise PolicyError(f"enabled_rules: there is no rule {', '.join(map(repr, sorted(missing)))}")
     return tuple(
         rule
         for rule in rules
-        if stage in rule.stages and policy.profile in rule.profiles and rule.id not in policy.disabled_rules
+        if stage in rule.stages
+        and (policy.profile in rule.profiles or rule.id in policy.enabled_rules)
+        and rule.id not in policy.disabled_rules
     )
 
 

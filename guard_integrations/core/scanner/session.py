@@ -129,8 +129,8 @@ class RuleSession:
         found = rules.stretches(data, scan) if hold > scan else []
         if found or self._fresh >= 0:
             place = Place(data, scan, self._decided)
-            work = _Work(data=data, place=place, edits=edits, findings=findings, final=final)
-            self._scan = self._decide(hold, found, work)
+            work = _Work(data=data, place=place, edits=edits, findings=findings, final=final, hold=hold)
+            self._scan = self._decide(found, work)
             self._decided = place.of(self._scan)
         elif hold > scan:
             passed = data[scan:hold]
@@ -165,11 +165,10 @@ class RuleSession:
             findings.append(self._finding(order, match.start, end, match.score))
         return hold
 
-    def _decide(self, hold: int, hits: Hits, work: "_Work") -> int:
-        """All heads that begin before the hold, in the order of their beginnings.
+    def _decide(self, hits: Hits, work: "_Work") -> int:
+        """All heads that begin before the hold, in the order in which their matches begin.
 
         Args:
-            hold: the place from which on more text may change things.
             hits: the rules that are in the text, and where.
             work: what is being decided.
 
@@ -177,13 +176,13 @@ class RuleSession:
             How far everything is decided: the hold, or a place before it that needs more text.
         """
         if self._fresh >= 0:
-            work.push(self._fresh, _FRESH, self._fresh)
+            work.push(self._fresh, _FRESH, self._fresh, self._fresh)
         for one, stretches in hits:
             if one.order not in self._open:
                 work.cursors[one.order] = Cursor(one, work.data, stretches)
                 work.advance(one.order, max(self._scan, self._next.get(one.order, 0)))
-        while work.queue and work.queue[0][0] < hold:
-            start, order, end = heapq.heappop(work.queue)
+        while work.queue and work.queue[0][0] < work.hold:
+            start, order, end, head = heapq.heappop(work.queue)
             if order == _FRESH:
                 if start == self._written.to and not self._look_beside(start, work):
                     return start
@@ -193,8 +192,8 @@ class RuleSession:
                 self._next[order] = start + 1
                 work.advance(order, start + 1)
             elif not self._take(start, order, end, score, work):
-                return start
-        return hold
+                return head
+        return work.hold
 
     def _take(self, start: int, order: int, end: int, score: float, work: "_Work") -> bool:
         """Does with a match what its rule's treatment says.
@@ -222,7 +221,7 @@ class RuleSession:
                     label = self._replaced(value, treatment.replace, label, (first, last), work)
                 work.edits.append(Edit(first, last, self._written.replace(work.data, start, end, label)))
                 if self._end_edit(end):
-                    work.push(end, _FRESH, end)
+                    work.push(end, _FRESH, end, end)
             if state is not None:
                 self._open[order] = _Open(state=state, start=first, covered=last, score=score, filters=filters)
                 return True
@@ -274,18 +273,20 @@ class RuleSession:
             for one, _ in rules.stretches(beside):
                 found = one.find(beside, len(before), len(beside))
                 if found is not None and found[0] == len(before) and one.order not in self._open:
-                    work.push(start, one.order, start + found[1] - len(before))
+                    work.push_head(one, start, start + found[1] - len(before))
         self._fresh = -1
         return True
 
     def _score(self, one: CompiledRule, start: int, end: int) -> float:
-        """Confidence in a head; 0 where its validator refuses it."""
-        if one.validator is not None and not one.validator(decode(self._data[start:end])):
-            return 0.0
+        """Confidence in a match; 0 where its validator refuses it."""
         words = self._detector.words[one.order]
-        if words is None:
-            return one.rule.score
-        return words.score(one.rule.score, self._written.before(self._data, start)[-CONTEXT:])
+        score = one.rule.score
+        if words is not None:
+            score = words.score(score, self._written.before(self._data, start)[-CONTEXT:])
+        # Last, since some validators take their time.
+        if score < _THRESHOLD or one.validator is None or one.validator(decode(self._data[start:end])):
+            return score
+        return 0.0
 
     def _finding(self, order: int, start: int, end: int, score: float) -> Finding:
         rule = self._detector.rules.compiled[order].rule
@@ -324,7 +325,7 @@ _FRESH: Final = -1
 """Stands for no rule: the place after a replaced match is looked at before the heads that begin there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Work:
     """What is being decided."""
 
@@ -333,18 +334,27 @@ class _Work:
     edits: list[Edit]
     findings: list[Finding]
     final: bool
-    queue: list[tuple[int, int, int]] = field(default_factory=list)
+    hold: int
+    """The place from which on more text may change things."""
+    queue: list[tuple[int, int, int, int]] = field(default_factory=list)
     cursors: dict[int, "Cursor"] = field(default_factory=dict)
 
-    def push(self, start: int, order: int, end: int) -> None:
-        heapq.heappush(self.queue, (start, order, end))
+    def push(self, start: int, order: int, end: int, head: int) -> None:
+        heapq.heappush(self.queue, (start, order, end, head))
+
+    def push_head(self, one: CompiledRule, start: int, end: int) -> None:
+        """Queues a head where its match begins. When that is not decided yet, neither is the head."""
+        begins = one.begins(self.data, start, end)
+        if start < self.hold <= begins:
+            self.hold = start
+        self.push(begins, one.order, end, start)
 
     def advance(self, order: int, at: int) -> None:
         """Queues a rule's next head that begins at `at` or later."""
         cursor = self.cursors.get(order)
         found = None if cursor is None else cursor.next(at)
-        if found is not None:
-            heapq.heappush(self.queue, (found[0], order, found[1]))
+        if cursor is not None and found is not None:
+            self.push_head(cursor.one, *found)
 
 
 class Cursor:
@@ -356,21 +366,21 @@ class Cursor:
         stretches: where the heads may begin, in order.
     """
 
-    __slots__ = ("_data", "_one", "_stretches")
+    __slots__ = ("_data", "_stretches", "one")
 
     def __init__(self, one: CompiledRule, data: bytes, stretches: list[tuple[int, int]]) -> None:
-        self._one = one
+        self.one = one
         self._data = data
         self._stretches = stretches[::-1]
 
     def next(self, at: int) -> tuple[int, int] | None:
         """The next head that begins at `at` or later."""
-        overlap = self._one.overlap
+        overlap = self.one.overlap
         while self._stretches:
             first, last = self._stretches[-1]
             at = max(at, first)
             stop = len(self._data) if overlap is None else min(len(self._data), last + overlap)
-            if at < last and (found := self._one.find(self._data, at, stop)) is not None and found[0] < last:
+            if at < last and (found := self.one.find(self._data, at, stop)) is not None and found[0] < last:
                 return found
             self._stretches.pop()
         return None

@@ -42,11 +42,11 @@ def back(data: bytes, at: int, characters: int) -> int:
 
 
 class Place:
-    """Bytes to characters, for places that are asked for in rising order.
+    """Bytes to characters, for places that are mostly asked for in rising order.
 
     Args:
         data: the bytes.
-        byte: a place that all others come after.
+        byte: a place before the first that is asked for.
         char: the character of the whole text that begins there.
     """
 
@@ -60,7 +60,13 @@ class Place:
 
     def of(self, at: int) -> int:
         """The character of the whole text that begins at this byte."""
-        self._char += at - self._byte if self._ascii else len(decode(self._data[self._byte : at]))
+        if self._ascii:
+            self._char += at - self._byte
+        elif at < self._byte:
+            # Back from the match to the beginning of its head, which is not decided yet.
+            self._char -= len(decode(self._data[at : self._byte]))
+        else:
+            self._char += len(decode(self._data[self._byte : at]))
         self._byte = at
         return self._char
 
