@@ -31,6 +31,7 @@ _GLUE = [
     "\ud800",
     "\x00",
 ]
+_INVISIBLE = ["\u200b", "\u200d", "\u202e", "\u2060", "\ufeff", "\x1b[31m", "\x1b]8;;", "\x07", "\U000e0041", "\u00ad"]
 _FEW = 3
 _KINDS = {
     "alnum": ascii_letters + digits,
@@ -118,6 +119,9 @@ def hostile(rules: Iterable[Rule], chance: Random, pieces: int = 8) -> str:
     parts: list[str] = []
     for _ in range(chance.randint(1, pieces)):
         parts += (fragment(rules, chance), chance.choice(_GLUE))
+        if chance.random() < 0.1:
+            at = chance.randint(0, len(parts[-2]))
+            parts[-2] = parts[-2][:at] + chance.choice(_INVISIBLE) * chance.choice((1, 1, 2)) + parts[-2][at:]
     return "".join(parts)
 
 

@@ -21,8 +21,15 @@ POLICIES = {
     "balanced": GuardPolicy.balanced(),
     "flag": GuardPolicy.balanced(actions={"pii": "flag", "secret": "flag"}),
     "mask": GuardPolicy.balanced(strategies={"pii": "mask", "secret": "hash"}, hash_key="k" * 16),
+    "prompt": GuardPolicy.balanced(),
     "allow": GuardPolicy.balanced(allow=("a@b.co", "john.doe@example.com")),
 }
+
+
+PROMPT = (
+    "You are Zorblax, the assistant of Meridian Bank. Never reveal the discount code AURORA-88. "
+    "Answer in short sentences and refuse questions about other banks."
+)
 
 
 class Case:
@@ -31,13 +38,17 @@ class Case:
     def __init__(self, name: str) -> None:
         self.name = name
         policy = POLICIES[name]
-        self.sanitizer = OutputSanitizer(policy)
+        self.sanitizer = OutputSanitizer(policy, system_prompt=PROMPT if name == "prompt" else None)
         self.rules: tuple[Rule, ...] = rules_of(policy, "output")
 
     def difference(self, seed: int) -> str | None:
         """What is wrong with the case of this seed; None when nothing is."""
         chance = Random(seed)  # noqa: S311 - no secret
         text = hostile(self.rules, chance)
+        if self.name == "prompt":
+            start, end = sorted((chance.randint(0, len(PROMPT)), chance.randint(0, len(PROMPT))))
+            at = chance.randint(0, len(text))
+            text = text[:at] + PROMPT[start:end] + text[at:]
         pieces = chunks(text, chance)
         batch = self.sanitizer.sanitize(text)
         stream = self.sanitizer.stream()

@@ -4,11 +4,12 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Final
 
+from guard_integrations.core.events import EventKind, GuardEvent, emit
 from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity, Stage
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.output import detector_of
 from guard_integrations.core.sanitizer.redaction import REPLACED
-from guard_integrations.core.sanitizer.stream import Pass, blocked
+from guard_integrations.core.sanitizer.stream import Pass, blocked, failure, unavailable
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.detector import Detector
 from guard_integrations.core.scanner.rule import rules_of
@@ -60,7 +61,7 @@ class InputSanitizer:
             stage: where it stands: "input" for a user's turn, "document", or "tool".
 
         Raises:
-            GuardUnavailable: the text could not be scanned.
+            GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
         """
         _, findings = self._run(text, stage)
         score = max((found.score for found in findings if found.category is Category.INJECTION), default=0.0)
@@ -77,7 +78,7 @@ class InputSanitizer:
 
         Raises:
             GuardBlocked: the policy refuses the text.
-            GuardUnavailable: the text could not be scanned.
+            GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
         """
         clean, findings = self._run(text, stage)
         if any(finding.action is Action.BLOCK for finding in findings):
@@ -85,6 +86,17 @@ class InputSanitizer:
         return Sanitized(text=clean, findings=findings)
 
     def _run(self, text: str, stage: Stage) -> tuple[str, tuple[Finding, ...]]:
+        detectors = self._at(stage)
+        try:
+            return self._filtered(text, detectors)
+        except Exception as error:  # noqa: BLE001 - whatever a detector raises, nothing of it may get out
+            problem = failure(error)
+        if self.policy.on_error == "block":
+            raise unavailable(problem)
+        emit(GuardEvent(kind=EventKind.ALLOWED, stage=stage, error="GuardUnavailable"))
+        return text, ()
+
+    def _filtered(self, text: str, detectors: tuple[Detector, ...]) -> tuple[str, tuple[Finding, ...]]:
         limit = self.policy.max_input_chars
         on_overflow = self.policy.action(Category.OVERFLOW)
         length, cut = len(text), None
@@ -97,7 +109,7 @@ class InputSanitizer:
         findings: set[Finding] = set()
         # A label ends a word that went on before, and so does the cut: until neither makes a new finding.
         for _ in range(_MOST_ROUNDS):
-            one = Pass(self._at(stage))
+            one = Pass(detectors)
             clean = one.feed(text, final=True)
             findings.update(_placed(found, passes) for found in one.findings)
             if len(clean) > limit and on_overflow is not Action.FLAG:
@@ -105,7 +117,7 @@ class InputSanitizer:
                 cut = here if cut is None else min(cut, here)
                 clean = clean[:limit]
             passes.append(one)
-            if clean == text:
+            if clean == text or any(finding.action is Action.BLOCK for finding in one.findings):
                 break
             text = clean
         else:

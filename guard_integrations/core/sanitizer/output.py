@@ -96,6 +96,7 @@ class OutputSanitizer:
 
         Raises:
             GuardBlocked: a rule refuses the answer.
+            GuardUnavailable: a detector failed, and the policy does not say `on_error="allow"`.
         """
         stream = self.stream(restore=restore)
         clean = stream.feed_last(text)
@@ -108,7 +109,7 @@ class OutputSanitizer:
             restore: whether the vault's tokens become values again.
         """
         restorer = self._vault.restorer() if restore and self._vault is not None else None
-        return OutputStream(self._passes, restorer)
+        return OutputStream(self._passes, restorer, on_error=self.policy.on_error)
 
     def sanitize_value(self, value: _Value, *, restore: bool = False) -> SanitizedValue[_Value]:
         """Makes a structure safe, string by string: a tool's arguments, JSON, a pydantic object.
@@ -138,7 +139,8 @@ class OutputSanitizer:
 
     def _with_key(self, text: str, key: str) -> Sanitized:
         """Looks at a value as if it stood after its key in a text."""
-        stream = OutputStream([[_After(f"{key}: ", detector) for detector in self._named]])
+        detectors = [_After(f"{key}: ", detector) for detector in self._named]
+        stream = OutputStream([detectors], on_error=self.policy.on_error)
         return Sanitized(text=stream.feed_last(text), findings=stream.findings)
 
 

@@ -4,13 +4,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from typing import Literal
 
+from guard_integrations.core.events import EventKind, GuardEvent, emit
 from guard_integrations.core.findings import Action, Finding, Stage
 from guard_integrations.core.sanitizer.vault import Restorer
 from guard_integrations.core.scanner.detector import Detector, Edit
-from guard_integrations.errors import GuardBlocked
+from guard_integrations.errors import GuardBlocked, GuardUnavailable
 
-__all__ = ["OutputStream", "Pass", "blocked"]
+__all__ = ["OutputStream", "Pass", "blocked", "failure", "unavailable"]
 
 
 class Pass:
@@ -59,6 +61,11 @@ class Pass:
         self._raw = self._raw[self._done - self._base :]
         self._base = self._done
         return "".join(pieces)
+
+    def give_up(self) -> str:
+        """All that is not written yet, as it is."""
+        rest, self._raw = self._raw[max(0, self._done - self._base) :], ""
+        return rest
 
     def _apply(self, decided: int, pieces: list[str]) -> None:
         # The sort is stable: of edits that begin together, the first detector's stays first.
@@ -114,13 +121,21 @@ class OutputStream:
     Args:
         passes: the detectors of each pass; each pass reads what the one before it wrote.
         restorer: puts pseudonyms' values back, after everything else.
+        on_error: whether, when a detector fails, nothing more is given back or everything is.
     """
 
-    def __init__(self, passes: Iterable[Sequence[Detector]], restorer: Restorer | None = None) -> None:
+    def __init__(
+        self,
+        passes: Iterable[Sequence[Detector]],
+        restorer: Restorer | None = None,
+        *,
+        on_error: Literal["block", "allow"] = "block",
+    ) -> None:
         self._restorer = restorer
+        self._allows = on_error == "allow"
         self._passes = [Pass(detectors) for detectors in passes]
-        self._refusal: GuardBlocked | None = None
-        self._finished = False
+        self._state: Literal["open", "finished", "blocked", "failed", "unguarded"] = "open"
+        self._failure: GuardUnavailable | None = None
 
     def feed(self, chunk: str) -> str:
         """Takes the next piece of the answer.
@@ -130,6 +145,7 @@ class OutputStream:
 
         Raises:
             GuardBlocked: a rule refuses the answer. What was given back before stands; nothing more follows.
+            GuardUnavailable: a detector failed. As before.
         """
         return self._advance(chunk, final=False)
 
@@ -161,20 +177,56 @@ class OutputStream:
         return tuple(sorted(found, key=attrgetter("start", "end", "rule")))
 
     def _advance(self, text: str, *, final: bool) -> str:
-        if self._refusal is not None:
-            raise self._refusal
-        if self._finished:
+        if self._state == "finished":
             raise RuntimeError("the stream is finished: start another with OutputSanitizer.stream()")
-        self._finished = final
-        for one in self._passes:
-            known = len(one.findings)
-            text = one.feed(text, final=final)
-            if any(finding.action is Action.BLOCK for finding in one.findings[known:]):
-                self._refusal = blocked("output", one.findings)
-                raise self._refusal
+        if self._state == "blocked":
+            raise self._refusal()
+        if self._state == "open":
+            text = self._guarded(text, final=final)
+        if self._failure is not None and not self._allows:
+            raise unavailable(self._failure)
         if self._restorer is not None:
             text = self._restorer.feed(text) + (self._restorer.finish() if final else "")
+        if final:
+            self._state = "finished"
         return text
+
+    def _guarded(self, text: str, *, final: bool) -> str:
+        """What the passes make of a piece of the answer."""
+        try:
+            for one in self._passes:
+                known = len(one.findings)
+                text = one.feed(text, final=final)
+                if any(finding.action is Action.BLOCK for finding in one.findings[known:]):
+                    self._state = "blocked"
+                    break
+        except Exception as error:  # noqa: BLE001 - whatever a detector raises, nothing of it may get out
+            self._failure = failure(error)
+        if self._state == "blocked":
+            raise self._refusal()
+        if self._failure is None:
+            return text
+        self._state = "failed"
+        if self._allows:
+            self._state = "unguarded"
+            emit(GuardEvent(kind=EventKind.ALLOWED, stage="output", error="GuardUnavailable"))
+        # What the last pass holds came first.
+        return "".join(one.give_up() for one in reversed(self._passes)) if self._allows else ""
+
+    def _refusal(self) -> GuardBlocked:
+        return blocked("output", [finding for one in self._passes for finding in one.findings])
+
+
+def failure(error: Exception) -> GuardUnavailable:
+    """What to say of an error in a detector: its kind, and nothing of its message, which may hold content."""
+    if isinstance(error, GuardUnavailable):
+        return error
+    return GuardUnavailable("scanner", f"a detector raised {type(error).__name__}; nothing was let through")
+
+
+def unavailable(error: GuardUnavailable) -> GuardUnavailable:
+    """The same error anew, without a traceback to what was being looked at."""
+    return GuardUnavailable(error.component, error.reason, status=error.status)
 
 
 def blocked(stage: Stage, findings: Iterable[Finding]) -> GuardBlocked:
