@@ -4,8 +4,26 @@ Source: M. Nygard, Release It!, second edition, chapter 5.
 """
 
 from collections.abc import Callable
+from enum import Enum, auto
 
-__all__ = ["Breaker"]
+__all__ = ["Admission", "Breaker", "Outcome"]
+
+
+class Admission(Enum):
+    """How a call was let through."""
+
+    USUAL = auto()
+    TRIAL = auto()
+    """The one call that finds out whether the service is back."""
+
+
+class Outcome(Enum):
+    """What a call says about the service."""
+
+    ANSWERED = auto()
+    FAILED = auto()
+    NOTHING = auto()
+    """It was cancelled, or failed for a reason of our own."""
 
 
 class Breaker:
@@ -27,28 +45,28 @@ class Breaker:
         self._opened_at: float | None = None
         self._trying = False
 
-    def admit(self) -> bool:
-        """Whether a call may be made now. Every admitted call ends in `succeeded`, `failed` or `abandoned`."""
+    @property
+    def open(self) -> bool:
+        """Whether the service counts as away."""
+        return self._opened_at is not None
+
+    def admit(self) -> Admission | None:
+        """How a call may be made now, or None for not at all. Every admitted call is reported to `ended`, once."""
         if self._opened_at is None:
-            return True
+            return Admission.USUAL
         if self._trying or self._clock() - self._opened_at < self._recovery:
-            return False
+            return None
         self._trying = True
-        return True
+        return Admission.TRIAL
 
-    def succeeded(self) -> None:
-        """The service answered."""
-        self._failed = 0
-        self._opened_at = None
-        self._trying = False
-
-    def failed(self) -> None:
-        """The service did not answer, or answered nonsense."""
-        self._failed += 1
-        if self._trying or self._failed >= self._failures:
-            self._opened_at = self._clock()
-        self._trying = False
-
-    def abandoned(self) -> None:
-        """The call was cancelled, or failed in a way that says nothing about the service."""
-        self._trying = False
+    def ended(self, admission: Admission, outcome: Outcome) -> None:
+        """Notes the outcome of a call. A late one, from before it opened, closes it only by an answer."""
+        if admission is Admission.TRIAL:
+            self._trying = False
+        if outcome is Outcome.ANSWERED:
+            self._failed = 0
+            self._opened_at = None
+        elif outcome is Outcome.FAILED and (self._opened_at is None or admission is Admission.TRIAL):
+            self._failed += 1
+            if self._failed >= self._failures:
+                self._opened_at = self._clock()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pydantic import SecretStr
 
 from guard_integrations.core.moderation.decision import Answer
+from guard_integrations.core.moderation.forks import keep_through_forks
+from guard_integrations.errors import PolicyError
 
 __all__ = ["HASH_KEY_VARIABLE", "MemoryCache", "hash_key_bytes", "keyed_hash"]
 
@@ -25,7 +27,7 @@ class MemoryCache:
         clock: seconds, monotonic.
     """
 
-    __slots__ = ("_clock", "_entries", "_lock", "_size", "_ttl")
+    __slots__ = ("__weakref__", "_clock", "_entries", "_lock", "_size", "_ttl")
 
     def __init__(self, *, size: int, ttl: float, clock: Callable[[], float]) -> None:
         self._size = size
@@ -33,6 +35,12 @@ class MemoryCache:
         self._clock = clock
         self._entries: OrderedDict[bytes, tuple[float, Answer]] = OrderedDict()
         self._lock = threading.Lock()
+        keep_through_forks(self)
+
+    def after_fork(self) -> None:
+        """Empties it: whoever held the lock in the parent may have been in the middle of a change."""
+        self._lock = threading.Lock()
+        self._entries = OrderedDict()
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Answer]:
         """The answers that are known and still valid."""
@@ -61,10 +69,18 @@ class MemoryCache:
                 self._entries.popitem(last=False)
 
 
-def hash_key_bytes(given: SecretStr | str | None) -> bytes:
-    """The key given, else that of the environment, else one that lives as long as this process."""
+def hash_key_bytes(given: SecretStr | str | None, *, shared: bool) -> bytes:
+    """The key given, else that of the environment, else one that lives as long as this process.
+
+    Raises:
+        PolicyError: when the cache is shared, and there is no key that all its users could have.
+    """
     text = given.get_secret_value() if isinstance(given, SecretStr) else given
     text = text or os.environ.get(HASH_KEY_VARIABLE)
+    if shared and not text:
+        raise PolicyError(
+            f"a shared cache needs one key for all who share it: give hash_key or set {HASH_KEY_VARIABLE}"
+        )
     return text.encode() if text else secrets.token_bytes(32)
 
 

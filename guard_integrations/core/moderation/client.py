@@ -18,6 +18,7 @@ from guard_integrations.core.moderation.models import DEFAULT_MODEL, api_base_ur
 from guard_integrations.core.moderation.outcome import Outcomes, conclude
 from guard_integrations.core.moderation.pending import asettle, closed, settle
 from guard_integrations.core.moderation.plan import Case, Message, Planner, Unit
+from guard_integrations.core.moderation.shared_cache import shared_cache_at
 from guard_integrations.core.moderation.wire import Question, Wire, WireSettings
 from guard_integrations.core.rotation.keys import Unpicklable
 from guard_integrations.core.rotation.ring import KeyRing
@@ -52,11 +53,13 @@ class Moderator(Unpicklable):
         unchecked: whether images and other media, which the classifier cannot read, pass with a finding or block.
         on_error: "block" raises when a text could not be judged; "allow" lets it pass, and logs that each time.
         base_url: as `ChatMistralAI` takes it, with or without `/v1`; else MISTRAL_BASE_URL, else Mistral's own.
-        timeout: seconds for each attempt to connect, to send, and to get an answer.
+        timeout: seconds until an answer must be there, retries included.
         max_concurrency: requests at once.
         cache_size: answers to remember; 0 for none.
         cache_ttl: seconds to remember them.
         hash_key: key of the cache's hashes, else GUARD_INTEGRATIONS_HASH_KEY, else a random one.
+        shared_cache: URL of a Redis or Valkey where processes with one `hash_key` share answers: keyed hashes and
+            scores, each with a MAC. While it is away each process goes on alone. Needs the extra `redis`.
         transport: an HTTP transport of your own; it is used in the background thread's loop alone.
         clock: seconds, monotonic.
 
@@ -83,6 +86,7 @@ class Moderator(Unpicklable):
         cache_size: int = 4096,
         cache_ttl: float = 300.0,
         hash_key: SecretStr | str | None = None,
+        shared_cache: str | None = None,
         transport: "httpx.AsyncBaseTransport | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -103,9 +107,8 @@ class Moderator(Unpicklable):
         self.on_error = on_error
         self.base_url = api_base_url(base_url)
         self._unchecked = Action(unchecked)
-        self._planner = Planner(
-            limit=piece_limit(model), hash_key=hash_key_bytes(hash_key), scope=f"{self.base_url} {model}"
-        )
+        hashing = hash_key_bytes(hash_key, shared=shared_cache is not None)
+        self._planner = Planner(limit=piece_limit(model), hash_key=hashing, scope=f"{self.base_url} {model}")
         self._cache = MemoryCache(size=cache_size, ttl=cache_ttl, clock=clock)
         self._clock = clock
         settings = WireSettings(
@@ -115,6 +118,7 @@ class Moderator(Unpicklable):
             timeout=timeout,
             max_concurrency=max_concurrency,
             transport=transport,
+            shared_cache=shared_cache_at(shared_cache, hash_key=hashing, ttl=cache_ttl, clock=clock),
             clock=clock,
         )
         self._loop = LoopThread("guard-moderation", lambda: Wire(settings), Wire.aclose)
@@ -241,7 +245,9 @@ class Moderator(Unpicklable):
         return done
 
     async def _ask(self, wire: Wire, units: list[Unit]) -> Outcomes:
-        batches = self._planner.batches(units)
+        shared = wire.shared_cache
+        remembered = await shared.get(unit.key for unit in units) if shared else {}
+        batches = self._planner.batches([unit for unit in units if unit.key not in remembered])
         answered = await asyncio.gather(*(_one(wire, batch) for batch in batches))
         outcomes = Outcomes()
         for batch, reply in zip(batches, answered, strict=True):
@@ -249,6 +255,9 @@ class Moderator(Unpicklable):
                 outcomes.failures.update({unit.key: reply for unit in batch})
             else:
                 outcomes.answers.update({unit.key: answer for unit, answer in zip(batch, reply, strict=True)})
+        if shared:
+            shared.put(outcomes.answers)
+        outcomes.answers.update(remembered)
         self._cache.put(outcomes.answers)
         return outcomes
 

@@ -6,13 +6,14 @@ would be a second pool. One loop of our own has one pool, and a blocking caller 
 """
 
 import asyncio
-import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from guard_integrations.core.moderation.forks import keep_through_forks
 
 __all__ = ["LoopClosedError", "LoopThread"]
 
@@ -53,7 +54,7 @@ class LoopThread(Generic[R]):
         self._running: _Running[R] | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
         self._shut = False
-        _ALL.add(self)
+        keep_through_forks(self)
 
     def submit(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> Future[T]:
         """Starts `work(resource)` in the loop, in a copy of the caller's context.
@@ -87,8 +88,8 @@ class LoopThread(Generic[R]):
         thread.start()
         return started.result()
 
-    def forget(self) -> None:
-        """Lets go of a loop that a fork left without its thread."""
+    def after_fork(self) -> None:
+        """Lets go of a loop that was left without its thread."""
         if self._finalizer:
             self._finalizer.detach()
         self._lock = threading.Lock()
@@ -121,14 +122,4 @@ def _stop(running: _Running[Any]) -> None:
         running.thread.join(_JOIN_SECONDS)
 
 
-_ALL: weakref.WeakSet[LoopThread[Any]] = weakref.WeakSet()
 _ORPHANS: list[object] = []
-
-
-def _after_fork() -> None:
-    for loop_thread in list(_ALL):
-        loop_thread.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

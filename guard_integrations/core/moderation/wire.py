@@ -1,24 +1,30 @@
 """One question to the classifier over HTTP: sent, checked, and every way it can fail named without content."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
+from anyio import CancelScope, current_time
 
-from guard_integrations.core.moderation.breaker import Breaker
+from guard_integrations.core.moderation.breaker import Breaker, Outcome
 from guard_integrations.core.moderation.decision import COMPONENT, Answer, parse_answers
+from guard_integrations.core.moderation.shared_cache import SharedCache
 from guard_integrations.errors import GuardError, GuardUnavailable
 
 if TYPE_CHECKING:
     from guard_integrations.core.rotation.ring import KeyRing
+
+T = TypeVar("T")
 
 __all__ = ["Question", "Wire", "WireSettings"]
 
 BREAKER_FAILURES = 5
 BREAKER_RECOVERY = 30.0
 
+_EXCHANGES: "set[asyncio.Task[Any]]" = set()
+_STALE = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 _ADVICE = {
     401: "no API key was accepted: replace the keys",
     403: "the API key may not use moderation: check its workspace's permissions",
@@ -46,6 +52,7 @@ class WireSettings:
     timeout: float
     max_concurrency: int
     transport: httpx.AsyncBaseTransport | None
+    shared_cache: Callable[[], SharedCache] | None
     clock: Callable[[], float]
 
 
@@ -57,7 +64,8 @@ class Wire:
         self._timeout = settings.timeout
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         self._breaker = Breaker(failures=BREAKER_FAILURES, recovery=BREAKER_RECOVERY, clock=settings.clock)
-        limits = httpx.Limits(max_connections=settings.max_concurrency, max_keepalive_connections=None)
+        # The slots bound what runs at once. A queue inside the pool would keep a place for a caller who has left it.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=settings.max_concurrency)
         self._client = httpx.AsyncClient(
             auth=settings.keys.auth(),
             base_url=settings.base_url,
@@ -65,10 +73,13 @@ class Wire:
             # Answers 429 and 5xx are the auth flow's to retry; this is for connections that do not come about.
             transport=settings.transport or httpx.AsyncHTTPTransport(retries=1, limits=limits),
         )
+        self.shared_cache = settings.shared_cache() if settings.shared_cache else None
 
     async def aclose(self) -> None:
         """Closes the pool."""
         await self._client.aclose()
+        if self.shared_cache is not None:
+            await self.shared_cache.aclose()
 
     async def ask(self, question: Question) -> tuple[Answer, ...]:
         """The answers, one for each input.
@@ -78,55 +89,93 @@ class Wire:
             KeysExhausted: when no key may be used.
         """
         async with self._slots:
-            if not self._breaker.admit():
+            admission = self._breaker.admit()
+            if admission is None:
                 raise GuardUnavailable(
                     COMPONENT, f"the classifier failed {BREAKER_FAILURES} times in a row: it is left alone for a while"
                 )
+            outcome = Outcome.NOTHING
             try:
-                return await self._ask(question)
+                reply = await self._ask(question)
+                outcome = Outcome.ANSWERED if isinstance(reply, tuple) else _said_about_the_service(reply)
             finally:
-                self._breaker.abandoned()
+                self._breaker.ended(admission, outcome)
+        if isinstance(reply, tuple):
+            return reply
+        reply.__cause__ = reply.__context__ = None
+        raise reply.with_traceback(None)
 
-    async def _ask(self, question: Question) -> tuple[Answer, ...]:
-        response: httpx.Response | None = None
-        failure: GuardError | None = None
+    async def _ask(self, question: Question) -> tuple[Answer, ...] | GuardError:
+        """The answers, or the error to raise once no other is being handled."""
         try:
-            response = await self._client.post(
-                question.path, json={"model": self._model, "input": list(question.inputs)}
-            )
+            response = await _within(self._timeout, self._post(question))
         except GuardError as error:
-            failure = error
-        except httpx.TimeoutException:
-            failure = GuardUnavailable(COMPONENT, f"the classifier did not answer within {self._timeout:g} s")
+            return error
+        except (TimeoutError, httpx.TimeoutException):
+            return GuardUnavailable(COMPONENT, f"the classifier did not answer within {self._timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold the request
-            failure = GuardUnavailable(COMPONENT, f"the classifier could not be asked: {type(error).__name__}")
-        if response is None:
-            self._fail(failure or GuardUnavailable(COMPONENT, "the classifier gave no answer"))
-        if response.status_code != httpx.codes.OK:
-            status = response.status_code
-            advice = _ADVICE.get(status, "the classifier failed: try again later")
-            self._fail(GuardUnavailable(COMPONENT, f"HTTP {status}: {advice}", status=status))
-        body: object = None
-        try:
-            body = response.json()
-        except (ValueError, RecursionError):
-            failure = GuardUnavailable(COMPONENT, "the classifier's answer is not JSON", status=response.status_code)
-        if failure:
-            self._fail(failure)
-        try:
-            answers = parse_answers(body, len(question.inputs))
-        except GuardUnavailable as error:
-            failure = error
-        if failure:
-            self._fail(failure)
-        self._breaker.succeeded()
-        return answers
+            return GuardUnavailable(COMPONENT, f"the classifier could not be asked: {type(error).__name__}")
+        return _read(response, len(question.inputs))
 
-    def _fail(self, failure: GuardError) -> NoReturn:
-        """Raises it, with nothing attached; the breaker counts it when the service is to blame."""
-        status = failure.status if isinstance(failure, GuardUnavailable) else None
-        ours = status is not None and httpx.codes.is_client_error(status)
-        if isinstance(failure, GuardUnavailable) and not ours:
-            self._breaker.failed()
-        failure.__cause__ = failure.__context__ = None
-        raise failure.with_traceback(None)
+    async def _post(self, question: Question) -> httpx.Response:
+        body = {"model": self._model, "input": list(question.inputs)}
+        try:
+            return await self._client.post(question.path, json=body)
+        except _STALE:
+            # A connection that was kept open may be closed by the server at the moment of its next use.
+            return await self._client.post(question.path, json=body)
+
+
+async def _within(seconds: float, exchange: Coroutine[Any, Any, T]) -> T:
+    """Its result, unless it takes too long or the caller is cancelled; then the exchange is cancelled by anyio.
+
+    The connection pool closes what it has open under anyio's shields. A task's own `cancel` passes through those,
+    and costs the pool a connection for good when it comes at the wrong moment; so the exchange runs in a task that
+    nobody cancels.
+
+    Raises:
+        TimeoutError: when it takes too long.
+    """
+    scope = CancelScope()
+
+    async def shielded() -> T:
+        with scope:
+            return await exchange
+        raise TimeoutError
+
+    scope.deadline = current_time() + seconds
+    task = asyncio.get_running_loop().create_task(shielded())
+    _EXCHANGES.add(task)
+    task.add_done_callback(_ended)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        scope.cancel()
+
+
+def _ended(task: "asyncio.Task[Any]") -> None:
+    _EXCHANGES.discard(task)
+    if not task.cancelled():
+        # Looked at, or asyncio would print it, with the request in its traceback.
+        task.exception()
+
+
+def _read(response: httpx.Response, expected: int) -> tuple[Answer, ...] | GuardUnavailable:
+    status = response.status_code
+    if status != httpx.codes.OK:
+        advice = _ADVICE.get(status, "the classifier failed: try again later")
+        return GuardUnavailable(COMPONENT, f"HTTP {status}: {advice}", status=status)
+    try:
+        return parse_answers(response.json(), expected)
+    except (ValueError, RecursionError):
+        return GuardUnavailable(COMPONENT, "the classifier's answer is not JSON", status=status)
+    except GuardUnavailable as error:
+        return error
+
+
+def _said_about_the_service(failure: GuardError) -> Outcome:
+    """A key that is refused or a request that is not valid is ours; silence, nonsense and 5xx are the service's."""
+    if not isinstance(failure, GuardUnavailable):
+        return Outcome.NOTHING
+    ours = failure.status is not None and httpx.codes.is_client_error(failure.status)
+    return Outcome.NOTHING if ours else Outcome.FAILED
