@@ -51,6 +51,11 @@ def test_the_fingerprint_tells_policies_apart(changed):
     assert GuardPolicy(**changed).fingerprint != GuardPolicy().fingerprint
 
 
+def test_a_pack_that_is_not_there_has_no_fingerprint(tmp_path):
+    with pytest.raises(PolicyError, match="cannot be read"):
+        _ = GuardPolicy(rule_packs=(tmp_path / "none.toml",)).fingerprint
+
+
 def test_the_hash_key_shows_nowhere():
     key = "canary" * 4
     policy = GuardPolicy(hash_key=key)

@@ -197,9 +197,12 @@ class GuardPolicy(_Frozen):
 
         The hash key goes in as an HMAC, so that the fingerprint tells nothing about it. Rule packs go in by
         content: an edited pack is another policy.
+
+        Raises:
+            PolicyError: when a rule pack cannot be read.
         """
         settings = self.model_dump(mode="json")
-        settings["rule_packs"] = [hashlib.sha256(pack.read_bytes()).hexdigest() for pack in self.rule_packs]
+        settings["rule_packs"] = [_digest(pack) for pack in self.rule_packs]
         for unordered in ("disabled_rules", "enabled_rules", "allowed_hosts"):
             settings[unordered] = sorted(settings[unordered])
         canonical = json.dumps(settings, sort_keys=True).encode()
@@ -214,6 +217,15 @@ class GuardPolicy(_Frozen):
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy does not pickle, and a policy travels to worker processes.
         return _restore, (type(self), {**self.model_dump(), "hash_key": self.hash_key})
+
+
+def _digest(pack: Path) -> str:
+    problem = ""
+    try:
+        return hashlib.sha256(pack.read_bytes()).hexdigest()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    raise PolicyError(f"{pack}: {problem}")
 
 
 def _restore(kind: type[GuardPolicy], settings: dict[str, Any]) -> GuardPolicy:

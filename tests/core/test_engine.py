@@ -144,6 +144,16 @@ def load(rule):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_run_takes_no_more_than_it_may(size):
+    rule = load(a_rule(pattern="<", tail=({"run": "[aé]", "most": 2}, {"run": "[!]", "most": 1})))
+    text = "<éaé <a! <!! <é"
+    session = detector(rule).start()
+    steps = [session.feed(text[at : at + size]) for at in range(0, len(text), size)] + [session.feed("", final=True)]
+    spans = [(found.start, found.end) for step in steps for found in step.findings]
+    assert [text[start:end] for start, end in spans] == ["<éa", "<a!", "<!", "<é"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_a_terminator_that_could_be_longer_is_waited_for(size):
     rule = load(a_rule(pattern="<<", tail=({"until": r"END\d{0,3}"},)))
     text = "a<<bENDx <<c END12 <<d END1234 <<e EN"

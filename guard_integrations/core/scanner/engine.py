@@ -186,15 +186,13 @@ class CompiledTail:
     @staticmethod
     def _run(phase: _RunPhase, data: bytes, at: int, taken: int) -> tuple[int, bool]:
         """Where the run ends in what is there, and whether it could take more."""
-        found = phase.match(data, at, len(data))
-        end = at if found is None else found[1]
         if phase.most is None:
-            return end, True
+            found = phase.match(data, at, len(data))
+            return at if found is None else found[1], True
         room = phase.most - taken
-        run = decode(data[at:end])
-        if len(run) < room:
-            return end, True
-        return at + len(encode(run[:room])), False
+        found = phase.match(data, at, min(len(data), at + _WIDEST * room))
+        run = "" if found is None else decode(data[at : found[1]])
+        return at + len(encode(run[:room])), len(run) < room
 
 
 class CompiledRule:
