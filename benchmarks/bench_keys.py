@@ -6,15 +6,19 @@ The calls go over loopback to the local Mistral server in a process of its own; 
 turns, so that both see the same machine.
 """
 
+import importlib.util
 import multiprocessing
+import shutil
+import socket
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import httpx
 
-from guard_integrations import KeyRing
+from guard_integrations import KeyRing, RedisRingState
 from guard_integrations.testing import MistralServer
 
 LEASES = 200_000
@@ -59,7 +63,36 @@ def compare(name: str, plain: httpx.Client, ringed: httpx.Client, url: str) -> N
     show(name, *took)
 
 
+def show_sharing() -> None:
+    """Milliseconds until a process that shares a Redis knows what another one learned; each state has its own thread."""
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None or importlib.util.find_spec("redis") is None:
+        print("sharing over Redis                 skipped: it needs redis-server and the extra `redis`")
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen([program, "--port", str(port), "--save", ""], stdout=subprocess.DEVNULL) as redis:  # noqa: S603 - found by name
+        states = [RedisRingState(f"redis://127.0.0.1:{port}/0") for _ in range(2)]
+        while not all(state.sync() for state in states):
+            time.sleep(0.05)
+        took = []
+        for number in range(30):
+            one, other = (KeyRing([f"{KEYS[0]}{number}"], shared=state) for state in states)
+            time.sleep(0.05)
+            one.report_auth_failure(one.lease())
+            started = time.perf_counter()
+            while not other.status()[0].ready_in:
+                time.sleep(0.001)
+            took.append((time.perf_counter() - started) * 1e3)
+        for state in states:
+            state.close()
+        redis.terminate()
+    print(f"known to another process after     {statistics.median(took):.0f} ms, at most {max(took):.0f} ms of 30")
+
+
 def main() -> None:
+    show_sharing()
     ring = KeyRing(KEYS)
     lease = ring.lease()
     print(f"lease                              {cpu_of(ring.lease, LEASES):.2f} µs of CPU")

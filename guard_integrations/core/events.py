@@ -42,7 +42,7 @@ class EventKind(StrEnum):
     ALLOWED = "allowed"
     """A guard could not decide, and `on_error="allow"` let the text through."""
     RETRIED = "retried"
-    """A request was sent again, before the first byte of its answer."""
+    """A request was sent again with `key`, before the first byte of an answer; `status` is what the last one got."""
     KEY_ROTATED = "key-rotated"
     """Another key became the current one."""
     KEY_COOLED = "key-cooled"

@@ -18,10 +18,12 @@ import threading
 import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack
+from contextvars import ContextVar
 
 import httpx
 
 from guard_integrations import KeyRing, Lease, RedisRingState
+from guard_integrations.core.events import EventKind, add_observer
 from guard_integrations.testing import Fault, KeyState, MistralServer
 
 try:
@@ -29,6 +31,8 @@ try:
 except ImportError:
     httpx2 = httpx
 
+TRAIL = ContextVar("TRAIL", default=None)
+"""What the call under way has been through: shown of those that fail."""
 QUESTION = {"model": "mistral-small-latest", "messages": [{"role": "user", "content": "Say hello."}]}
 SETTINGS = {"cooldown": 0.5, "max_cooldown": 2.0, "max_wait": 10.0, "rotation_interval": 1.0, "dead_after": 4.0}
 TROUBLES = (KeyState.REVOKED, KeyState.EXPIRED, KeyState.OUT_OF_QUOTA, KeyState.FORBIDDEN, KeyState.RATE_LIMITED)
@@ -53,19 +57,23 @@ class WatchedRing(KeyRing):
                 self.broken.append(taken.label)
         return taken
 
-    def _note(self, lease):
+    def _note(self):
+        before = time.monotonic()
         for each in self.status():
-            if each.label == lease.label and each.ready_in > 0:
-                now = time.monotonic()
-                self.rests[lease.label].append((now, now + each.ready_in - 0.001))
+            if each.ready_in > 0:
+                self.rests[each.label].append((time.monotonic(), before + each.ready_in))
+
+    def learn(self, rests):
+        super().learn(rests)
+        self._note()
 
     def report_auth_failure(self, lease):
         super().report_auth_failure(lease)
-        self._note(lease)
+        self._note()
 
     def report_rate_limit(self, lease, retry_after=None):
         super().report_rate_limit(lease, retry_after)
-        self._note(lease)
+        self._note()
 
 
 class Crowd:
@@ -79,19 +87,24 @@ class Crowd:
         self.at_once = at_once
         self.wrong = Counter()
         self.seconds = []
+        self.slow = []
 
     def ticket(self):
         with self.lock:
             return next(self.tickets, None)
 
     def note(self, started, problem):
-        self.seconds.append(time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self.seconds.append(seconds)
+        if seconds > SETTINGS["max_wait"]:
+            self.slow.append(f"{seconds:.1f} s: {' '.join(TRAIL.get())}")
         if problem:
-            self.wrong[problem] += 1
+            self.wrong[f"{problem} after {seconds:.1f} s: {' '.join(TRAIL.get())}"] += 1
 
     def sync_caller(self, client):
         while (ticket := self.ticket()) is not None:
             started, problem = time.monotonic(), None
+            TRAIL.set([])
             try:
                 if ticket % 3:
                     problem = judge(client.post(self.url, json=QUESTION))
@@ -105,6 +118,7 @@ class Crowd:
     async def async_caller(self, client):
         while (ticket := self.ticket()) is not None:
             started, problem = time.monotonic(), None
+            TRAIL.set([])
             try:
                 if ticket % 3:
                     problem = judge(await client.post(self.url, json=QUESTION))
@@ -120,7 +134,14 @@ class Crowd:
         async with httpx2.AsyncClient(auth=self.ring.auth(), timeout=30, limits=limits) as client:
             await asyncio.gather(*(self.async_caller(client) for _ in range(number)))
 
+    @staticmethod
+    def take_note(event):
+        trail = TRAIL.get()
+        if trail is not None and event.kind is EventKind.RETRIED:
+            trail.append(f"{event.status} {event.key}")
+
     def run(self):
+        add_observer(self.take_note)
         half = self.at_once // 2
         with httpx.Client(auth=self.ring.auth(), timeout=30, limits=httpx.Limits(max_connections=None)) as client:
             threads = [threading.Thread(target=self.sync_caller, args=(client,)) for _ in range(half)]
@@ -135,6 +156,7 @@ class Crowd:
             "wrong": dict(self.wrong.most_common(5)),
             "used_while_cooling": len(self.ring.broken),
             "leases": self.ring.given,
+            "slow": self.slow[:5],
             "slowest_seconds": round(max(self.seconds), 3),
         }
 
@@ -166,22 +188,25 @@ class Monkey(threading.Thread):
             spared = self.chance.choice(self.secrets)
             self.server.keys.set(spared, state=KeyState.VALID, latency=0.0)
             victims = [secret for secret in self.secrets if secret != spared]
+            # One a phase: a call is sent again three times within 3.5 s, and must not meet four of them.
+            self.server.faults.clear()
+            self.server.faults.add(
+                Fault(status=self.chance.choice([500, 502, 503, 504]), skip=self.chance.randrange(200))
+            )
             until = time.monotonic() + 2.0
             while time.monotonic() < until and not self.over.wait(self.chance.uniform(0.01, 0.1)):
                 self.strike(self.chance.choice(victims))
 
     def strike(self, victim):
-        deed = self.chance.choice(["trouble", "trouble", "heal", "slow", "hiccup"])
+        deed = self.chance.choice(["trouble", "trouble", "heal", "slow"])
         self.deeds[deed] += 1
         if deed == "trouble":
             retry_after = self.chance.choice([0.05, 0.3, 1, None])
             self.server.keys.set(victim, state=self.chance.choice(TROUBLES), retry_after=retry_after)
         elif deed == "heal":
             self.server.keys.set(victim, state=KeyState.VALID, latency=0.0)
-        elif deed == "slow":
-            self.server.keys.set(victim, latency=self.chance.uniform(0.0, 0.1))
         else:
-            self.server.faults.add(Fault(status=self.chance.choice([500, 502, 503, 504])))
+            self.server.keys.set(victim, latency=self.chance.uniform(0.0, 0.1))
 
     def stop(self):
         self.over.set()

@@ -133,12 +133,13 @@ def test_a_call_does_not_wait_for_one_that_will_not(call, library, auth_of, cloc
     assert seen[-1].kind is EventKind.KEYS_EXHAUSTED
 
 
-def test_a_call_never_waits_longer_than_it_may(call, library, auth_of, clock):
+def test_a_call_never_waits_longer_than_it_may_and_asks_less_and_less(call, library, auth_of, clock):
     _, auth = auth_of(A, max_wait=10)
     wire = Wire(library, **{A: [(429, {"Retry-After": "0"})]})
     with pytest.raises(KeysExhausted):
         call(auth, wire)
     assert sum(clock.slept) <= 10
+    assert 3 <= len(wire.keys) <= 7
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class _Call:
     retry_after: float | None = None
     sent: int = 0
     retries: int = 0
-    waits: int = 0
+    again: int = 0
     tried: set[str] = field(default_factory=set)
     refused: dict[str, Lease] = field(default_factory=dict)
 
@@ -195,7 +195,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
     def _decide(self, request: "_Request", call: _Call) -> _Decisions:
         """The whole policy of a call: which key, when again, when to give up."""
         replayable = isinstance(request.stream, _REPLAYABLE)
-        status = None
+        status = pause = None
         while True:
             yield from self._acquire(call)
             lease = call.lease
@@ -205,6 +205,12 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                 if observed():
                     emit(GuardEvent(kind=EventKind.KEYS_EXHAUSTED, retries=call.sent, status=status))
                 raise KeysExhausted(call.retry_after)
+            if call.sent and observed():
+                emit(
+                    GuardEvent(
+                        kind=EventKind.RETRIED, key=lease.label, status=status, retries=call.sent, duration=pause
+                    )
+                )
             request.headers["Authorization"] = f"Bearer {lease.secret.get_secret_value()}"
             response: _Response = yield _Send()
             call.sent += 1
@@ -216,12 +222,6 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                 return
             if pause:
                 yield _Wait(pause)
-            if observed():
-                emit(
-                    GuardEvent(
-                        kind=EventKind.RETRIED, key=lease.label, status=status, retries=call.sent, duration=pause
-                    )
-                )
 
     def _acquire(self, call: _Call) -> _Decisions:
         """Puts into `call` a lease, after waiting for one if need be, or None and when to come back."""
@@ -229,18 +229,25 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
         if refresher is not None:
             refresher.touch()
         waited = False
+        patience = None
         while True:
             prefer = call.lease.label if call.lease else None
             taken = self._ring.take(tried=call.tried, refused=call.refused.keys(), prefer=prefer)
             if isinstance(taken, Lease):
-                if not waited:
+                again = taken.label in call.tried
+                if patience is None:
+                    # A key that failed this very call is asked less and less often. Everybody else who waited for
+                    # a key wakes now: spread them.
+                    patience = self._backoff(call.again) if again else self._jitter(BACKOFF) if waited else 0.0
+                    call.again += again
+                elif not again:
+                    patience = 0.0
+                if patience <= 0 or call.budget <= 0:
                     call.lease = taken
                     return
-                # Everyone who waited for this key wakes now: spread them, then look again.
                 self._ring.release(taken)
-                waited = False
-                pause = min(self._backoff(call.waits), call.budget)
-                call.waits += 1
+                pause = min(patience, SLICE if again else BACKOFF, call.budget)
+                patience -= pause
             elif refresher is not None and (refresh := refresher.refresh()) is not None and call.budget > 0:
                 # No key is ready: their source may know better ones.
                 started = time.monotonic()
