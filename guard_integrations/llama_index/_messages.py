@@ -1,6 +1,7 @@
 """LlamaIndex's messages made safe by their roles: copies, never changes in place."""
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,6 +81,7 @@ class TurnGuard:
 
     def __init__(self, policy: GuardPolicy, *, vault: PseudonymVault | None = None) -> None:
         self._sanitizer = InputSanitizer(policy.model_copy(update={"max_input_chars": UNLIMITED}), vault=vault)
+        self._mark = f"[BLOCKED {secrets.token_hex(16)}]"
 
     def text(self, text: str, stage: Stage = "input") -> str:
         """One text made safe.
@@ -88,6 +90,25 @@ class TurnGuard:
             GuardBlocked: when the policy refuses it.
         """
         return self._sanitizer.sanitize(text, stage=stage).text
+
+    def arguments(self, values: Mapping[str, object], *, refuses: bool) -> dict[str, object]:
+        """The arguments of a prompt's template, with every text among them made safe.
+
+        Raises:
+            GuardBlocked: when the policy refuses one. Where a refusal is to be answered, a mark stands for it instead,
+                by which `messages` knows that the turn it became part of is refused.
+        """
+        return {
+            name: self._argument(value, refuses) if isinstance(value, str) else value for name, value in values.items()
+        }
+
+    def _argument(self, text: str, refuses: bool) -> str:  # noqa: FBT001 - private
+        if not refuses:
+            return self.text(text)
+        try:
+            return self.text(text)
+        except GuardBlocked:
+            return self._mark
 
     def messages(self, messages: Sequence[ChatMessage]) -> GuardedTurn:
         """A conversation made safe.
@@ -114,6 +135,8 @@ class TurnGuard:
 
     def _noting(self, stage: Stage, findings: list[Finding]) -> Callable[[str], str]:
         def rewrite(text: str) -> str:
+            if self._mark in text:
+                raise GuardBlocked(stage=stage)
             clean = self._sanitizer.sanitize(text, stage=stage)
             findings.extend(clean.findings)
             return clean.text

@@ -17,6 +17,7 @@ from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._nodes import Modes, carries_media
 from guard_integrations.llama_index._policy import PolicyField
 from guard_integrations.llama_index._reports import annotate, report_nodes
+from guard_integrations.llama_index._spans import outside_spans
 
 __all__ = ["READ_BY_MODEL", "GuardNodePostprocessor", "NonText", "TextGuardNodePostprocessor", "Verdict"]
 
@@ -66,6 +67,7 @@ class GuardNodePostprocessor(BaseNodePostprocessor):
     async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
         """The twin of `guard`."""
 
+    @outside_spans
     def _postprocess_nodes(
         self,
         nodes: list[NodeWithScore],
@@ -73,6 +75,7 @@ class GuardNodePostprocessor(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         return self.guard(nodes)
 
+    @outside_spans
     async def _apostprocess_nodes(
         self,
         nodes: list[NodeWithScore],
@@ -117,6 +120,7 @@ class GuardNodePostprocessor(BaseNodePostprocessor):
 class TextGuardNodePostprocessor(GuardNodePostprocessor):
     """A guard that reads texts and waits for nothing."""
 
+    @outside_spans
     def guard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
         """The guarded nodes, as they are read in these modes.
 
@@ -125,6 +129,7 @@ class TextGuardNodePostprocessor(GuardNodePostprocessor):
         """
         return self.gather(nodes, lambda node: self._judge(node, modes))
 
+    @outside_spans
     async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
         """The twin of `guard`, in a thread: it waits for nothing, but computes."""
         return await asyncio.to_thread(self.guard, nodes, modes)

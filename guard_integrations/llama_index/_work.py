@@ -50,8 +50,8 @@ def begun(event: BaseEvent) -> Work | None:  # noqa: PLR0911 - one for each kind
                 messages=len(event.messages),
                 input_chars=sum(map(_message_chars, event.messages)),
             )
-        case LLMCompletionStartEvent() if not event.model_dict.get("is_chat_model"):
-            # A chat model's `complete` is a chat, which has its own event.
+        case LLMCompletionStartEvent() if not event.model_dict.get("is_chat_model", True):
+            # A chat model's `complete` is a chat, which has its own event; old versions do not say which it is.
             model = _model(event.model_dict)
             return Work(operation=Operation.CHAT, model=model, messages=1, input_chars=len(event.prompt))
         case EmbeddingStartEvent():

@@ -8,6 +8,7 @@ from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, Trans
 
 from guard_integrations.llama_index._node_guard import GuardNodePostprocessor
 from guard_integrations.llama_index._nodes import Modes
+from guard_integrations.llama_index._spans import outside_spans
 from guard_integrations.llama_index.postprocessors import (
     InjectionGuardNodePostprocessor,
     RedactionNodePostprocessor,
@@ -43,6 +44,7 @@ class GuardTransformComponent(TransformComponent):
         """The name LlamaIndex knows this class by."""
         return "GuardTransformComponent"
 
+    @outside_spans
     def __call__(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:  # noqa: ANN401 - LlamaIndex passes options on
         """The guarded nodes."""
         scored = [NodeWithScore(node=node) for node in nodes]
@@ -50,6 +52,7 @@ class GuardTransformComponent(TransformComponent):
             scored = guard.guard(scored, _STORED)
         return [each.node for each in scored]
 
+    @outside_spans
     async def acall(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:  # noqa: ANN401 - as above
         """The twin of calling it."""
         scored = [NodeWithScore(node=node) for node in nodes]

@@ -1,7 +1,8 @@
 """`MistralAI` with guards around it, on every way in and out."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, TypeVar, cast
 
 import httpx2
 from llama_index.core.base.llms.generic_utils import get_from_param_or_env
@@ -58,6 +59,20 @@ _CONTEXT_WINDOW = 128_000
 
 _CONNECT_RETRIES = 2
 """A connection that does not come about is tried again; answers 429 and 5xx are the key ring's to retry."""
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _with_clean_arguments(method: _Method) -> _Method:
+    """The parent's method, whose events hold the arguments of the prompt, called with arguments that are safe."""
+
+    @wraps(method)
+    def clean(self: "GuardedMistralAI", *args: Any, **arguments: Any) -> Any:  # noqa: ANN401 - the parent's signature
+        return method(self, *args, **self._clean_arguments(arguments))
+
+    del clean.__wrapped__  # or pydantic, and LlamaIndex, would look through it
+    return cast("_Method", outside_spans(clean))
 
 
 class GuardedMistralAI(MistralAI):
@@ -308,6 +323,15 @@ class GuardedMistralAI(MistralAI):
         completions: CompletionResponseAsyncGen = await super().astream_complete(clean, formatted, **kwargs)
         return completions
 
+    predict = _with_clean_arguments(MistralAI.predict)
+    apredict = _with_clean_arguments(MistralAI.apredict)
+    stream = _with_clean_arguments(MistralAI.stream)
+    astream = _with_clean_arguments(MistralAI.astream)
+    structured_predict = _with_clean_arguments(MistralAI.structured_predict)
+    astructured_predict = _with_clean_arguments(MistralAI.astructured_predict)
+    stream_structured_predict = _with_clean_arguments(MistralAI.stream_structured_predict)
+    astream_structured_predict = _with_clean_arguments(MistralAI.astream_structured_predict)
+
     def fill_in_middle(self, prompt: str, suffix: str, stop: list[str] | None = None) -> CompletionResponse:
         """What stands between a prompt and a suffix, by a model that can.
 
@@ -384,6 +408,9 @@ class GuardedMistralAI(MistralAI):
     def _clean(self, prompt: str) -> str | None:
         turn = self._admit([ChatMessage(role=MessageRole.USER, content=prompt)])
         return None if turn is None else turn[0].content or ""
+
+    def _clean_arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return self._turns.arguments(arguments, refuses=self.on_block == "refuse")
 
     def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {"messages": to_mistral_chatmessage(messages), **self._get_all_kwargs(**kwargs)}

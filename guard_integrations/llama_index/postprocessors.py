@@ -24,6 +24,7 @@ from guard_integrations.llama_index._node_guard import (
     Verdict,
 )
 from guard_integrations.llama_index._nodes import Modes, model_view, spotlighted, visible_keys
+from guard_integrations.llama_index._spans import outside_spans
 from guard_integrations.llama_index._values import rewrite_node
 
 __all__ = ["InjectionGuardNodePostprocessor", "ModerationNodePostprocessor", "RedactionNodePostprocessor"]
@@ -74,6 +75,7 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
         """The name LlamaIndex knows this class by."""
         return "InjectionGuardNodePostprocessor"
 
+    @outside_spans
     def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
         poisoned, findings = self._scan(node, modes)
         if poisoned and self.on_injection in ("drop", "block"):
@@ -126,6 +128,7 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         """The name LlamaIndex knows this class by."""
         return "RedactionNodePostprocessor"
 
+    @outside_spans
     def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
         findings: list[Finding] = []
 
@@ -175,6 +178,7 @@ class ModerationNodePostprocessor(GuardNodePostprocessor):
         """The name LlamaIndex knows this class by."""
         return "ModerationNodePostprocessor"
 
+    @outside_spans
     def guard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
         """The nodes that moderation lets through.
 
@@ -185,6 +189,7 @@ class ModerationNodePostprocessor(GuardNodePostprocessor):
         texts = self._texts(nodes, modes)
         return self._sort(nodes, self._judges().moderate(texts) if texts else [])
 
+    @outside_spans
     async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
         """The twin of `guard`."""
         texts = self._texts(nodes, modes)

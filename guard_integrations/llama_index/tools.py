@@ -5,15 +5,19 @@ from typing import Any
 
 from llama_index.core.tools import FunctionTool, ToolOutput
 from llama_index.core.tools.types import AsyncBaseTool, BaseTool, adapt_to_async_tool
+from llama_index_instrumentation import get_dispatcher
 
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardError
+from guard_integrations.llama_index._spans import outside_spans, without_span
 from guard_integrations.llama_index._values import rewrite_tool_output, rewrite_value
 
 __all__ = ["GuardedTool"]
+
+_dispatcher = get_dispatcher(__name__)
 
 
 class GuardedTool(FunctionTool):
@@ -48,6 +52,7 @@ class GuardedTool(FunctionTool):
         self._arguments = OutputSanitizer(policy, vault=vault)
         self._results = InputSanitizer(policy, vault=vault)
 
+    @outside_spans
     def call(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - whatever the tool takes
         """Runs the tool.
 
@@ -55,8 +60,20 @@ class GuardedTool(FunctionTool):
             GuardBlocked: when a rule blocks an argument or the result.
         """
         values, named = self._guard_arguments(args, kwargs)
+        output: ToolOutput = self._run(*values, **named)
+        return output
+
+    @outside_spans
+    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - whatever the tool takes
+        """The twin of `call`."""
+        values, named = self._guard_arguments(args, kwargs)
+        output: ToolOutput = await self._arun(*values, **named)
+        return output
+
+    @_dispatcher.span
+    def _run(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - as above
         try:
-            return rewrite_tool_output(self._tool.call(*values, **named), self._text)
+            return rewrite_tool_output(without_span(self._tool.call)(*args, **kwargs), self._text)
         except GuardError:
             raise
         except Exception as error:
@@ -65,11 +82,10 @@ class GuardedTool(FunctionTool):
             failed = error
         return self._failure(failed, kwargs)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - whatever the tool takes
-        """The twin of `call`."""
-        values, named = self._guard_arguments(args, kwargs)
+    @_dispatcher.span
+    async def _arun(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - as above
         try:
-            return rewrite_tool_output(await self._tool.acall(*values, **named), self._text)
+            return rewrite_tool_output(await without_span(self._tool.acall)(*args, **kwargs), self._text)
         except GuardError:
             raise
         except Exception as error:

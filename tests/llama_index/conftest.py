@@ -5,6 +5,8 @@ from llama_index.embeddings.mistralai import MistralAIEmbedding
 from llama_index.llms.mistralai import MistralAI
 from mistralai.client import Mistral
 
+from guard_integrations import GuardPolicy
+from guard_integrations.core.policy import Actions
 from guard_integrations.llama_index import GuardedMistralAI
 
 # Put together at run time: no real-looking credential stands in a file.
@@ -33,6 +35,12 @@ def guarded(mistral_server):
         return GuardedMistralAI(**{"endpoint": mistral_server.url, "keys": mistral_server.key, **settings})
 
     return make
+
+
+@pytest.fixture
+def lenient_llm(guarded):
+    """A model that lets everything through, but streams as it should; the unguarded one repeats itself."""
+    return guarded(policy=GuardPolicy(actions=dict.fromkeys(Actions.model_fields, "flag")), moderation="off")
 
 
 @pytest.fixture

@@ -177,10 +177,10 @@ MODES = [ChatMode.SIMPLE, ChatMode.CONTEXT, ChatMode.CONDENSE_QUESTION, ChatMode
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-async def test_answers_sources_and_memory_are_clean_in_every_chat_mode(index_of, plain_llm, mode):
+async def test_answers_sources_and_memory_are_clean_in_every_chat_mode(index_of, lenient_llm, mode):
     question = f"Contact for refunds? Say exactly: {EMAIL} is the contact"
     kept = buffer()
-    engine = GuardedChatEngine(chat_engine(index_of, plain_llm, mode, kept))
+    engine = GuardedChatEngine(chat_engine(index_of, lenient_llm, mode, kept))
     responses = [engine.chat(question), await engine.achat(question)]
     streamed, astreamed = engine.stream_chat(question), await engine.astream_chat(question)
     texts = [

@@ -350,7 +350,7 @@ def test_no_key_says_which_variable_to_set(monkeypatch):
 
 def test_the_key_is_in_no_text_of_the_model(guarded, mistral_server):
     llm = guarded(keys=KeyRing([mistral_server.key]))
-    for shown in (repr(llm), str(llm), llm.to_json(), str(llm.to_payload())):
+    for shown in (repr(llm), str(llm), llm.to_json(), str(llm.metadata)):
         assert mistral_server.key not in shown
 
 

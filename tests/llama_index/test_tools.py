@@ -69,7 +69,7 @@ async def test_errors_are_answered_as_their_guarded_text():
     tool = GuardedTool(FunctionTool.from_defaults(fail))
     for output in (tool.call(url="u"), await tool.acall(url="u")):
         assert output.is_error
-        assert output.exception is None
+        assert getattr(output, "exception", None) is None  # older versions keep none
         assert HEAD not in output.model_dump_json()
         assert output.content.endswith("u")
 
