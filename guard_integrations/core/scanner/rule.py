@@ -179,7 +179,10 @@ class _Pack:
     rule: tuple[Rule, ...]
 
 
-_PACK: Final = TypeAdapter(_Pack)
+@cache
+def _packs() -> TypeAdapter[_Pack]:
+    """Made when the first pack is read: it takes longer than everything else that importing this module does."""
+    return TypeAdapter(_Pack)
 
 
 def load_pack(path: Path) -> tuple[Rule, ...]:
@@ -263,7 +266,7 @@ def _parse(text: str, name: str) -> tuple[Rule, ...]:
     rules: tuple[Rule, ...] = ()
     try:
         tables = tomllib.loads(text)
-        rules = _PACK.validate_python(tables).rule
+        rules = _packs().validate_python(tables).rule
     except tomllib.TOMLDecodeError as error:
         faults = [f"is not TOML: {error}"]
     except ValidationError as error:
