@@ -76,6 +76,14 @@ def test_live_is_exact(source, live, dead):
     assert not any(pattern.live and whole(pattern.live, text) for text in dead)
 
 
+def test_case_folds_as_in_the_standard_library():
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        ours = compile_pattern(Pattern.parse(letter, ignore_case=True).re2)
+        for code in (*range(0x250), 0x212A, 0x1E9E, 0xFB05):
+            char = chr(code).encode()
+            assert bool(ours.match(char, 0, len(char))) == bool(re.match(letter, chr(code), re.IGNORECASE))
+
+
 def test_case_folds_as_unicode_does():
     pattern = Pattern.parse("ks", ignore_case=True)
     for text in ("ks", "KS", "\u212as", "k\u017f"):

@@ -92,7 +92,7 @@ class Pattern:
         source: as it was written.
         root: its tree.
         ignore_case: whether upper and lower case are one; by Unicode's simple folding, so that `k` also stands
-            for the Kelvin sign and `s` for the long s.
+            for the Kelvin sign, `s` for the long s, and `i` for the Turkish ones with and without a dot.
     """
 
     source: str
@@ -116,7 +116,7 @@ class Pattern:
     @property
     def re2(self) -> str:
         """The pattern in RE2's syntax."""
-        return self._cased(_re2(self.root))
+        return self._cased(_re2(self._folded))
 
     @property
     def live(self) -> str | None:
@@ -125,8 +125,12 @@ class Pattern:
         These are the proper prefixes of the matches. Where a match ends in `\\b`, the whole of it belongs to
         them too, since the next character decides. None when there are no such texts. Needs a bounded pattern.
         """  # noqa: D301 - the backslash is written twice on purpose
-        found = _prefixes(self.root, whole=False)
+        found = _prefixes(self._folded, whole=False)
         return None if found is None else self._cased(found)
+
+    @property
+    def _folded(self) -> Node:
+        return _with_turkish_i(self.root) if self.ignore_case else self.root
 
     def _cased(self, text: str) -> str:
         return f"(?i:{text})" if self.ignore_case else f"(?:{text})"
@@ -355,6 +359,21 @@ def _width(node: Node) -> tuple[int, int | None]:
             if most == 0 or high == 0:
                 return 0, 0
             return least * low, None if high is None or most is None else most * high
+
+
+def _with_turkish_i(node: Node) -> Node:
+    """Without regard to case, `i` stands for the dotless and the dotted i too: in Python it does, in RE2 not."""
+    match node:
+        case Characters(ranges, negated) if any(low <= code <= high for low, high in ranges for code in (0x49, 0x69)):
+            return Characters(_merged((*ranges, (0x130, 0x131))), negated=negated)
+        case Sequence(items):
+            return Sequence(tuple(map(_with_turkish_i, items)))
+        case Alternatives(branches):
+            return Alternatives(tuple(map(_with_turkish_i, branches)))
+        case Repeat(item, low, high):
+            return Repeat(_with_turkish_i(item), low, high)
+        case _:
+            return node
 
 
 def _point(code: int) -> str:
