@@ -1,12 +1,16 @@
 """The moderator over real HTTP, against a server that does what it is told to do wrong."""
 
 import asyncio
+import json
 import os
+import socketserver
 import threading
+import time
 
 import pytest
 
 from guard_integrations import KeyRing, Moderator
+from guard_integrations.core.moderation.decision import CATEGORIES_2603
 from guard_integrations.errors import GuardError, GuardUnavailable, KeysExhausted
 from guard_integrations.testing import MistralServer
 from guard_integrations.testing.faults import Fault
@@ -130,3 +134,74 @@ def test_a_server_that_was_away_is_asked_again_over_new_connections():
             server.stop()
             with pytest.raises(GuardUnavailable):
                 moderator.moderate("anybody there?")
+
+
+class OddServer(socketserver.ThreadingTCPServer):
+    """Speaks as much HTTP as `answer` does with a socket on which a request has come."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, answer):
+        self.asked = 0
+        server = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                while self.rfile.readline():
+                    length = 0
+                    while (line := self.rfile.readline().lower().strip()) != b"":
+                        length = int(line.split(b":")[1]) if line.startswith(b"content-length") else length
+                    self.rfile.read(length)
+                    server.asked += 1
+                    if not answer(self.request, server.asked):
+                        return
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def base_url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+def test_an_answer_that_only_drips_ends_with_the_time(make):
+    def drip(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(b" ")
+                time.sleep(0.02)
+        except OSError:
+            return False
+
+    with OddServer(drip) as server:
+        moderator = make(base_url=server.base_url, timeout=0.3)
+        began = time.monotonic()
+        with pytest.raises(GuardUnavailable, match="did not answer within"):
+            moderator.moderate("hello")
+        assert time.monotonic() - began < 3
+
+
+def test_a_kept_connection_that_the_server_has_given_up_is_no_error(make):
+    scores = dict.fromkeys(sorted(CATEGORIES_2603), 0.0)
+    said = {"results": [{"categories": dict.fromkeys(scores, False), "category_scores": scores}]}
+    body = json.dumps(said).encode()
+
+    def answer(connection, asked):
+        if asked == 2:
+            return False
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        return True
+
+    with OddServer(answer) as server:
+        moderator = make(base_url=server.base_url)
+        assert moderator.moderate("one").safe
+        assert moderator.moderate("two").safe
+        assert server.asked == 3

@@ -61,11 +61,11 @@ def test_every_character_is_judged_and_a_border_is_judged_from_both_sides(chunks
     gate = gate_for("window", str, size=size)
     windows = [window for window in (*map(gate.feed, chunks), gate.finish()) if window]
     text = ""
-    for window in windows:
+    for number, window in enumerate(windows):
         own = "".join(window.items)
         assert window.text == (text[-OVERLAP:] + own if own.strip() else None)
         # The piece that completed it is whole, so a window may pass its size by less than that piece.
-        assert len(own) - len(window.items[-1]) < size
+        assert len(own) - len(window.items[-1]) < max(1, size // (4, 2, 1)[min(number, 2)])
         text += own
     assert text == "".join(chunks)
 

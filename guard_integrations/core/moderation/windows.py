@@ -20,7 +20,9 @@ StreamMode: TypeAlias = Literal["window", "buffer", "after"]
 `after`: everything at once, and the verdict at the end; the reader has seen it by then."""
 
 WINDOW = 400
-"""Characters, the length at which a window is complete at the latest; from the half of it on, a sentence's end is."""
+"""Characters, the length at which a window is complete at the latest; from the half of it on, a sentence's end is.
+The first window has a quarter of that and the second a half, so that the reader soon sees a beginning."""
+_FIRST = (4, 2)
 OVERLAP = 200
 """Characters of the text before a window that are judged with it."""
 
@@ -90,6 +92,7 @@ class Windows(Generic[T]):
         self._before = ""
         self._queue: deque[Window[T]] = deque()
         self._refused = False
+        self._closed = 0
 
     def feed(self, item: T) -> Window[T] | None:
         """Takes the next piece; returns the window that it completes."""
@@ -97,10 +100,11 @@ class Windows(Generic[T]):
         self._items.append(item)
         self._texts.append(text)
         self._length += len(text)
-        if self._size is None or self._length < self._size // 2:
+        if self._size is None:
             return None
-        ended = text.rstrip(" ").endswith(_SENTENCE_ENDS)
-        return self._close() if ended or self._length >= self._size else None
+        most = self._size if self._closed >= len(_FIRST) else self._size // _FIRST[self._closed]
+        ended = self._length >= most // 2 and text.rstrip(" ").endswith(_SENTENCE_ENDS)
+        return self._close() if ended or self._length >= most else None
 
     def finish(self) -> Window[T] | None:
         """Ends the answer; returns its last window."""
@@ -125,6 +129,7 @@ class Windows(Generic[T]):
         window = Window(items=self._items, text=None if blank else self._before + own, passed=blank)
         self._before = (self._before + own)[-OVERLAP:]
         self._items, self._texts, self._length = [], [], 0
+        self._closed += 1
         self._queue.append(window)
         return window
 
