@@ -73,8 +73,9 @@ class OutputSanitizer:
         passes = (
             () if self.policy.profile == "basic" else (self._invisible(),),
             (detector_of(self.policy, traceless, vault=vault),) if traceless else (),
+            self._leaks(system_prompt),
             # This looks for everything again: beside a label there may be what was not there before.
-            (detector_of(self.policy, rules, vault=vault), *self._leaks(system_prompt)),
+            (detector_of(self.policy, rules, vault=vault),),
         )
         self._passes = tuple(detectors for detectors in passes if detectors)
         self._named = (detector_of(self.policy, named, vault=vault),) if named else ()
