@@ -15,6 +15,7 @@ from guard_integrations.core.scanner.detector import Detector, Session, Step
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.invisible import InvisibleDetector
 from guard_integrations.core.scanner.leak import LeakDetector
+from guard_integrations.core.scanner.markup import MarkupDetector, Render
 from guard_integrations.core.scanner.rule import Rule, rules_of
 from guard_integrations.core.scanner.session import RuleDetector
 from guard_integrations.errors import PolicyError
@@ -48,6 +49,8 @@ class OutputSanitizer:
     Args:
         policy: what to look for and what to do about it.
         system_prompt: the actual system prompt, which must not come out; without it none is looked for.
+        render: where the answer will be shown. Only in `markdown` is there code, which markup rules leave alone;
+            other rules never do.
         vault: holds the conversation's pseudonyms: their tokens become values again after everything else, except
             inside URLs. Also needed for the strategy `pseudonymise`.
 
@@ -60,6 +63,7 @@ class OutputSanitizer:
         policy: GuardPolicy | None = None,
         *,
         system_prompt: str | None = None,
+        render: Render = "markdown",
         vault: PseudonymVault | None = None,
     ) -> None:
         self.policy = policy or GuardPolicy()
@@ -71,17 +75,34 @@ class OutputSanitizer:
         traceless = [rule for rule in rules if not rule.label]
         named = [rule for rule in rules if rule.category in REPLACED]
         passes = (
-            () if self.policy.profile == "basic" else (self._invisible(),),
+            self._invisible(),
             (detector_of(self.policy, traceless, vault=vault),) if traceless else (),
             self._leaks(system_prompt),
             # This looks for everything again: beside a label there may be what was not there before.
             (detector_of(self.policy, rules, vault=vault),),
+            # What has been written in another's stead may be the half of a link.
+            self._markup(render),
         )
         self._passes = tuple(detectors for detectors in passes if detectors)
         self._named = (detector_of(self.policy, named, vault=vault),) if named else ()
 
-    def _invisible(self) -> Detector:
-        return InvisibleDetector(action=self.policy.actions.invisible, disabled=self.policy.disabled_rules)
+    def _invisible(self) -> tuple[Detector, ...]:
+        if self.policy.profile == "basic":
+            return ()
+        return (InvisibleDetector(action=self.policy.actions.invisible, disabled=self.policy.disabled_rules),)
+
+    def _markup(self, render: Render) -> tuple[Detector, ...]:
+        if self.policy.profile == "basic":
+            return ()
+        return (
+            MarkupDetector(
+                render=render,
+                allowed_hosts=self.policy.allowed_hosts,
+                listed_only=self.policy.profile == "strict",
+                action=self.policy.actions.markup,
+                disabled=self.policy.disabled_rules,
+            ),
+        )
 
     def _leaks(self, system_prompt: str | None) -> tuple[Detector, ...]:
         if not system_prompt:

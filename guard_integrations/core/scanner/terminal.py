@@ -6,7 +6,7 @@ Source: ECMA-48, sections 5.3 to 5.6; the hyperlink sequence OSC 8.
 import re
 from typing import Final
 
-__all__ = ["WRITTEN_ESCAPE", "control_end", "string_end"]
+__all__ = ["WRITTEN_BEGUN", "WRITTEN_ESCAPE", "WRITTEN_OPENING", "control_end", "string_end"]
 
 _CSI_BODY: Final = re.compile(r"[0-?]{0,64}[ -/]{0,8}")
 _CSI_MOST: Final = 72
@@ -15,20 +15,27 @@ _STRINGS: Final = "\x90\x98\x9d\x9e\x9f"
 _STRING_END: Final = re.compile("[\x07\x18\x1a\x1b\x9c\r\n]")
 _INTERMEDIATE: Final = 4
 
-_BACKSLASH_ESC: Final = r"\\(?:x1b|u001b|u\{0{0,4}1b\}|U0000001b|0?33)"
-_BACKSLASH_BEL: Final = r"\\(?:x07|u0007|0?07|7|a)"
-_BACKSLASH_ST: Final = rf"(?:{_BACKSLASH_ESC}|\\e)\\{{1,2}}|\\(?:x9c|u009c)"
+_WRITTEN_ESC: Final = r"\\(?:x1b|u001b|u\{0{0,4}1b\}|U0000001b|0?33)"
+_WRITTEN_BEL: Final = r"\\(?:x07|u0007|0?07|7|a)"
+_WRITTEN_ST: Final = rf"(?:{_WRITTEN_ESC}|\\e)\\{{1,2}}|\\(?:x9c|u009c)"
+WRITTEN_OPENING: Final = r"\\(?:x1b|x9[0bd-f8]|u00(?:1b|9[0bd-f8])|u\{0{0,4}1b\}|U0000001b|0?33|e[\[\]PX^_]|27\[)"
+"""What a written-out escape sequence begins with, upper or lower case; for a pattern."""
+WRITTEN_BEGUN: Final = re.compile(
+    r"\\(?:x[19]?|u(?:0(?:0[19]?)?)?|u\{0{0,4}(?:1b?)?|U0{0,6}1?|0?3?|e|27?)?\Z", re.IGNORECASE
+)
+"""What such an opening may begin with, at the end of a text."""
 WRITTEN_ESCAPE: Final = re.compile(
-    # OSC and its kin, with their payload to the end of the line at most
-    rf"(?:(?:{_BACKSLASH_ESC}|\\e)[\]PX^_]|\\(?:x|u00)(?:9d|90|98|9e|9f))"
-    rf"(?:(?:8;[^\n]{{0,2000}}?|[^\n]{{0,200}}?)(?:{_BACKSLASH_BEL}|{_BACKSLASH_ST})|)"
-    # CSI, and the two-character escapes
-    rf"|(?:{_BACKSLASH_ESC}\[|\\(?:x|u00)9b)(?:[0-?]{{0,32}}[ -/]{{0,4}}[@-~])?(?:{_BACKSLASH_BEL})?"
-    rf"|\\(?:e|27)\[[0-?]{{0,32}}[@-~](?:{_BACKSLASH_BEL})?"
-    rf"|{_BACKSLASH_ESC}[()#%][0-9A-Za-z]|{_BACKSLASH_ESC}[78=>cDEHMNOZ](?![0-9A-Za-z])",
+    # OSC and its kin, with their payload in the same line
+    rf"(?:(?:{_WRITTEN_ESC}|\\e)[\]PX^_]|\\(?:x|u00)(?:9[0d-f8]))"
+    rf"(?:[^\n]{{0,2000}}?(?:{_WRITTEN_BEL}|{_WRITTEN_ST})|)"
+    # CSI
+    rf"|(?:{_WRITTEN_ESC}\[|\\(?:x|u00)9b)(?:[0-?]{{0,32}}[ -/]{{0,4}}[@-~])?(?:{_WRITTEN_BEL})?"
+    rf"|\\(?:e|27)\[[0-?]{{0,32}}[@-~](?:{_WRITTEN_BEL})?"
+    # and the short ones
+    rf"|{_WRITTEN_ESC}(?:[()#%][0-9A-Za-z]|[78=>cDEHMNOZ](?![0-9A-Za-z]))",
     re.IGNORECASE,
 )
-"""A written-out escape sequence, whole. A lone `\\x1b` without what makes it a sequence is left alone."""
+r"""A written-out escape sequence, whole. A lone `\x1b` without what makes it a sequence is left alone."""
 
 
 def control_end(text: str, at: int, *, final: bool) -> tuple[int, bool] | None:
