@@ -148,7 +148,9 @@ class _Round:
         found = WRITTEN_ESCAPE.match(self._text, at)
         if found is None:
             return None, at + 1
-        change = Change(start=at, end=found.end(), text=filler(self._text[max(0, at - 1) : at]), rule="terminal-escape-written")
+        change = Change(
+            start=at, end=found.end(), text=filler(self._text[max(0, at - 1) : at]), rule="terminal-escape-written"
+        )
         return change, found.end()
 
     def _image(self, at: int) -> Change | None:

@@ -52,6 +52,7 @@ class Flow:
         self._base = 0  # place of the buffer in the text
         self._at = 0  # up to where the buffer is decided
         self._url_end = -1  # place where the last URL ended that stood by itself
+        self._edited = -1  # place where the last edit ended
         self._swallowed: _Swallowed | None = None
 
     def feed(self, text: str, *, final: bool) -> int:
@@ -186,9 +187,10 @@ class Flow:
         # What stands before must not begin something new together with what follows.
         if self._base + start == self._url_end:
             text = f" {text}"
-        elif not text and self._swallowed is None:
+        elif not text and self._base + start != self._edited:
             text = filler(self._buffer[max(0, start - 1) : start])
         self.edits.append((self._base + start, self._base + end, text))
+        self._edited = self._base + end
         if rule:
             self.findings.append((rule, self._base + start, self._base + end))
         self._at = end
