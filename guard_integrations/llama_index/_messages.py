@@ -14,13 +14,13 @@ from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._values import Rewrite, rewrite_value
 
-__all__ = ["BLOCKED_TEXT", "UNLIMITED", "GuardedTurn", "TurnGuard", "is_answer", "rewrite_message", "stage_of"]
+__all__ = ["BLOCKED_TEXT", "GuardedTurn", "TurnGuard", "is_answer", "rewrite_message", "stage_of"]
 
 BLOCKED_TEXT: Final = "[BLOCKED]"
 """What stands in a conversation where an earlier turn was refused."""
 
 # A guarded model is handed instructions, context and question in one turn: it never cuts.
-UNLIMITED: Final = 2**62
+_UNLIMITED: Final = 2**62
 
 _STAGES: Final[dict[MessageRole, Stage]] = {
     MessageRole.USER: "input",
@@ -80,7 +80,7 @@ class TurnGuard:
     """Makes conversations safe on their way to a model; neither wraps nor cuts."""
 
     def __init__(self, policy: GuardPolicy, *, vault: PseudonymVault | None = None) -> None:
-        self._sanitizer = InputSanitizer(policy.model_copy(update={"max_input_chars": UNLIMITED}), vault=vault)
+        self._sanitizer = InputSanitizer(policy.model_copy(update={"max_input_chars": _UNLIMITED}), vault=vault)
         self._mark = f"[BLOCKED {secrets.token_hex(16)}]"
 
     def text(self, text: str, stage: Stage = "input") -> str:

@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -19,12 +19,16 @@ from guard_integrations.llama_index._policy import PolicyField
 from guard_integrations.llama_index._reports import annotate, report_nodes
 from guard_integrations.llama_index._spans import outside_spans
 
-__all__ = ["READ_BY_MODEL", "GuardNodePostprocessor", "NonText", "TextGuardNodePostprocessor", "Verdict"]
+__all__ = ["READ_BY_MODEL", "GuardNodePostprocessor", "NonText", "TextGuardNodePostprocessor", "Verdict", "remembered"]
 
 READ_BY_MODEL: Modes = (MetadataMode.LLM,)
 
 NonText: TypeAlias = Literal["pass", "drop", "block"]
 """What happens to images, audio and video, which no guard of text can read."""
+
+_SHORT: Final = 256
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +131,7 @@ class TextGuardNodePostprocessor(GuardNodePostprocessor):
         Raises:
             GuardBlocked: when a node is refused.
         """
-        return self.gather(nodes, lambda node: self._judge(node, modes))
+        return self.gather(nodes, self._judge(modes))
 
     @outside_spans
     async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
@@ -135,8 +139,22 @@ class TextGuardNodePostprocessor(GuardNodePostprocessor):
         return await asyncio.to_thread(self.guard, nodes, modes)
 
     @abstractmethod
-    def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
-        """Says what is to become of a node."""
+    def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
+        """What says what is to become of each node of a list."""
+
+
+def remembered(read: Callable[[str], _Read]) -> Callable[[str], _Read]:
+    """The same reading, done once for each short text: nodes of one document share their metadata."""
+    known: dict[str, _Read] = {}
+
+    def reading(text: str) -> _Read:
+        if len(text) > _SHORT:
+            return read(text)
+        if text not in known:
+            known[text] = read(text)
+        return known[text]
+
+    return reading
 
 
 def _refusal(verdict: Verdict) -> GuardBlocked:

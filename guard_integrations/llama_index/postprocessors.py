@@ -3,7 +3,7 @@
 List them last: a postprocessor that puts other text into a node undoes what stands before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final, Literal
 
@@ -12,16 +12,17 @@ from llama_index.core.schema import BaseNode, NodeWithScore
 
 from guard_integrations.core.findings import Action, Category, Finding
 from guard_integrations.core.moderation import ModerationResult, Moderator
-from guard_integrations.core.policy import Actions
+from guard_integrations.core.policy import Actions, Strategy
 from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardUnavailable
-from guard_integrations.llama_index._messages import UNLIMITED
 from guard_integrations.llama_index._node_guard import (
     READ_BY_MODEL,
     GuardNodePostprocessor,
     TextGuardNodePostprocessor,
     Verdict,
+    remembered,
 )
 from guard_integrations.llama_index._nodes import Modes, model_view, spotlighted, visible_keys
 from guard_integrations.llama_index._spans import outside_spans
@@ -76,24 +77,31 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
         return "InjectionGuardNodePostprocessor"
 
     @outside_spans
-    def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
-        poisoned, findings = self._scan(node, modes)
-        if poisoned and self.on_injection in ("drop", "block"):
-            action = "dropped" if self.on_injection == "drop" else "blocked"
-            return Verdict(node=None, findings=findings, action=action)
-        action = "flagged" if findings else "passed"
-        if any(found.action is not Action.FLAG for found in findings):
-            node = rewrite_node(node, self._clean, keys=visible_keys(node, modes))
-            action = "filtered"
-            if self.on_injection != "flag" and self._scan(node, modes)[0]:
-                # What is poisoned across the border of two fields is not to be cut out of either.
-                return Verdict(node=None, findings=findings, action="dropped")
-        return Verdict(node=spotlighted(node) if self.spotlight else node, findings=findings, action=action)
+    def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
+        read = remembered(lambda text: self._sanitizer.scan(text, stage="document"))
 
-    def _scan(self, node: BaseNode, modes: Modes) -> tuple[bool, tuple[Finding, ...]]:
-        results = [self._sanitizer.scan(text, stage="document") for text in model_view(node, modes)]
-        findings = tuple(found for result in results for found in result.findings)
-        return any(result.is_injection for result in results), findings
+        def scan(node: BaseNode) -> tuple[bool, tuple[Finding, ...]]:
+            results = [read(text) for text in model_view(node, modes)]
+            return (
+                any(result.is_injection for result in results),
+                tuple(found for result in results for found in result.findings),
+            )
+
+        def judge(node: BaseNode) -> Verdict:
+            poisoned, findings = scan(node)
+            if poisoned and self.on_injection in ("drop", "block"):
+                action = "dropped" if self.on_injection == "drop" else "blocked"
+                return Verdict(node=None, findings=findings, action=action)
+            action = "flagged" if findings else "passed"
+            if any(found.action is not Action.FLAG for found in findings):
+                node = rewrite_node(node, self._clean, keys=visible_keys(node, modes))
+                action = "filtered"
+                if self.on_injection != "flag" and scan(node)[0]:
+                    # What is poisoned across the border of two fields is not to be cut out of either.
+                    return Verdict(node=None, findings=findings, action="dropped")
+            return Verdict(node=spotlighted(node) if self.spotlight else node, findings=findings, action=action)
+
+        return judge
 
     def _clean(self, text: str) -> str:
         return self._sanitizer.sanitize(text, stage="document").text
@@ -116,12 +124,13 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         GuardBlocked: when a rule's strategy is `block`.
     """
 
-    _sanitizer: InputSanitizer = PrivateAttr()
+    _sanitizer: OutputSanitizer = PrivateAttr()
 
     def __init__(self, *, vault: PseudonymVault | None = None, **settings: Any) -> None:  # noqa: ANN401 - pydantic validates them
         super().__init__(**settings)
-        changes = {"actions": _REDACTION, "redact_input": True, "max_input_chars": UNLIMITED}
-        self._sanitizer = InputSanitizer(self.policy.model_copy(update=changes), vault=vault)
+        named = dict.fromkeys(("pii", "secret"), Strategy.PSEUDONYMISE) if vault is not None else {}
+        changes = {"actions": _REDACTION, "strategies": {**named, **self.policy.strategies}}
+        self._sanitizer = OutputSanitizer(self.policy.model_copy(update=changes), vault=vault)
 
     @classmethod
     def class_name(cls) -> str:
@@ -129,18 +138,23 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         return "RedactionNodePostprocessor"
 
     @outside_spans
-    def _judge(self, node: BaseNode, modes: Modes) -> Verdict:
-        findings: list[Finding] = []
+    def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
+        sanitize = remembered(lambda text: self._sanitizer.sanitize(text, restore=False))
 
-        def redact(text: str) -> str:
-            done = self._sanitizer.sanitize(text, stage="document")
-            findings.extend(found for found in done.findings if found.category in _REDACTED)
-            return done.text
+        def judge(node: BaseNode) -> Verdict:
+            findings: list[Finding] = []
 
-        copy = rewrite_node(node, redact, keys=visible_keys(node, modes))
-        if not findings:
-            return Verdict(node=node)
-        return Verdict(node=copy, findings=tuple(findings), action="redacted")
+            def redact(text: str) -> str:
+                done = sanitize(text)
+                findings.extend(found for found in done.findings if found.category in _REDACTED)
+                return done.text
+
+            copy = rewrite_node(node, redact, keys=visible_keys(node, modes))
+            if not findings:
+                return Verdict(node=node)
+            return Verdict(node=copy, findings=tuple(findings), action="redacted")
+
+        return judge
 
 
 class ModerationNodePostprocessor(GuardNodePostprocessor):

@@ -11,7 +11,7 @@ from llama_index.core.response_synthesizers import ResponseMode
 from llama_index.core.schema import ImageNode, MetadataMode, NodeWithScore, TextNode
 from pydantic import Field
 
-from guard_integrations import GuardBlocked, GuardPolicy, Moderator
+from guard_integrations import GuardBlocked, GuardPolicy, Moderator, PseudonymVault
 from guard_integrations.core.sanitizer.wrapping import unspotlight
 from guard_integrations.llama_index import (
     InjectionGuardNodePostprocessor,
@@ -95,6 +95,15 @@ def test_personal_data_leave_text_and_nested_metadata():
     assert SSN not in kept.node.model_dump_json()
     assert kept.metadata["owner"]["n"] == 3
     assert (kept.node_id, kept.score) == (node.node_id, 0.5)
+
+
+def test_pseudonyms_live_in_the_vault_and_not_in_the_nodes():
+    vault = PseudonymVault()
+    (kept,) = RedactionNodePostprocessor(vault=vault, annotate=True).postprocess_nodes(scored(f"Write to {EMAIL}"))
+    assert EMAIL not in kept.model_dump_json()
+    assert vault.restore(kept.node.text) == f"Write to {EMAIL}"
+    masked = RedactionNodePostprocessor(vault=vault, policy=GuardPolicy(strategies={"pii": "redact"}))
+    assert texts(masked.postprocess_nodes(scored(EMAIL))) == ["[EMAIL]"]
 
 
 def test_redaction_touches_nothing_but_personal_data_and_secrets():
