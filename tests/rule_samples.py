@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from random import Random
 from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 
-from guard_integrations.core.scanner.pattern import Alternatives, Characters, Edge, Node, Pattern, Repeat, Sequence
+from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rule import Rule, Run
+from guard_integrations.core.scanner.syntax import Alternatives, Characters, Edge, Node, Repeat, Sequence
 
 _GLUE = [
     "",

@@ -9,7 +9,7 @@ import pytest
 
 from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
 from guard_integrations.core.findings import Action
-from guard_integrations.core.scanner import engine, session
+from guard_integrations.core.scanner import engine, linear, session
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.rule import Rule, load_pack, rules_of
 from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
@@ -218,11 +218,11 @@ def test_too_many_matches_are_refused(monkeypatch):
 def test_the_public_interface_of_the_engine_serves_as_well(monkeypatch):
     patterns = [r"a\d{1,3}", r"(?:b|bc)\z", r"\bx"]
     data = b"a123 xa1 bc"
-    direct = [engine.compile_pattern(pattern) for pattern in patterns]
-    assert engine._DIRECT is not None
-    monkeypatch.setattr(engine, "_DIRECT", None)
+    direct = [linear.compile_pattern(pattern) for pattern in patterns]
+    assert linear._DIRECT is not None
+    monkeypatch.setattr(linear, "_DIRECT", None)
     for pattern, one in zip(patterns, direct, strict=True):
-        public = engine.compile_pattern(pattern)
+        public = linear.compile_pattern(pattern)
         for start in range(len(data) + 1):
             assert public.search(data, start, len(data)) == one.search(data, start, len(data))
             assert public.match(data, start, len(data)) == one.match(data, start, len(data))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rule_samples import sample
 
 from guard_integrations import PolicyError
-from guard_integrations.core.scanner.engine import compile_pattern
+from guard_integrations.core.scanner.linear import compile_pattern
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rule import builtin_rules
 

@@ -1,6 +1,6 @@
 """Words beside a match that make it more or less likely."""
 
-from guard_integrations.core.scanner.engine import Search, compile_pattern
+from guard_integrations.core.scanner.linear import Search, compile_pattern
 from guard_integrations.core.scanner.rule import Context
 
 __all__ = ["ContextWords"]

@@ -1,198 +1,29 @@
-"""Rules compiled to a linear-time engine: which of them a text holds, where, and what of it is still undecided.
+"""Rules compiled to the engine: which of them a text holds, where, and what of it is still undecided.
 
-Offsets in here are bytes of UTF-8: the engine's own `str` interface would encode the text again on every call.
+Offsets in here are bytes of UTF-8.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from guard_integrations.core.findings import Category
+from guard_integrations.core.scanner.linear import SET_MEMORY, Search, compile_pattern, compile_set
 from guard_integrations.core.scanner.pattern import Pattern
-from guard_integrations.core.scanner.rule import Rule, Run
-from guard_integrations.core.scanner.utf8 import character_length, decode, encode, previous_character
+from guard_integrations.core.scanner.rule import Rule
+from guard_integrations.core.scanner.tail import CompiledTail
+from guard_integrations.core.scanner.utf8 import character_length, previous_character
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.errors import GuardUnavailable
 
-problem = ""
-try:
-    import re2
+__all__ = ["CompiledRule", "RuleSet"]
 
-    _needed = (re2.Set, re2.Options)
-except ImportError:
-    problem = "google-re2 is missing, or has no wheel for this platform: pip install google-re2"
-except AttributeError:
-    problem = "the module re2 is another one, pyre2 perhaps: pip uninstall pyre2, then pip install --force-reinstall google-re2"
-if problem:
-    raise GuardUnavailable("engine", problem)
-
-__all__ = [
-    "CompiledRule",
-    "CompiledTail",
-    "RuleSet",
-    "Search",
-    "TailState",
-    "compile_pattern",
-]
-
-_SET_MEMORY: Final = 64 << 20
-"""Bytes a set of rules may use for its states, which are made as texts need them."""
-_RULE_MEMORY: Final = 16 << 20
 _WINDOW: Final = 8192
 """Bytes of a long text that are looked at together once a set has hit in it."""
 _LOOK_BACK: Final = 8
 """Bytes before a window that a lead or an edge may need."""
 _WIDEST: Final = 4
 """Bytes of the longest character."""
-
-
-class Search(Protocol):
-    """A way to look for a pattern between two bytes of a text."""
-
-    def __call__(self, data: bytes, start: int, stop: int, /) -> tuple[int, int] | None:
-        """First byte, and one past the last, of the leftmost match; of those that begin there, of the longest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A compiled pattern.
-
-    Args:
-        search: looks anywhere between the two bytes.
-        match: looks at the first of them only.
-    """
-
-    search: Search
-    match: Search
-
-
-def _options(memory: int = _RULE_MEMORY) -> "re2.Options":
-    """The longest match counts; no captures; nothing on stderr."""
-    options = re2.Options()
-    options.longest_match = True
-    options.never_capture = True
-    options.log_errors = False
-    options.max_mem = memory
-    return options
-
-
-def compile_pattern(source: str, memory: int = _RULE_MEMORY) -> Compiled:
-    """Compiles a pattern in RE2's own syntax; of the matches at one place the longest counts."""
-    compiled = re2.compile(source.encode(), _options(memory))
-    if _DIRECT is None:
-        return Compiled(_public(compiled.search), _public(compiled.match))
-    unanchored, anchored = _DIRECT
-    return Compiled(_direct(compiled._regexp.Match, unanchored), _direct(compiled._regexp.Match, anchored))  # noqa: SLF001 - see _DIRECT
-
-
-def _public(find: Callable[..., "re2._Match | None"]) -> Search:
-    def search(data: bytes, start: int, stop: int) -> tuple[int, int] | None:
-        found = find(data, start, stop)
-        return None if found is None else (found.start(), found.end())
-
-    return search
-
-
-def _direct(find: Callable[..., list[tuple[int, int]]], anchor: object) -> Search:
-    def search(data: bytes, start: int, stop: int) -> tuple[int, int] | None:
-        span = find(anchor, data, start, stop)[0]
-        return None if span[0] < 0 else span
-
-    return search
-
-
-def _anchors() -> tuple[object, object] | None:
-    probe = re2.compile(b"b")
-    try:
-        anchors = re2._Anchor.UNANCHORED, re2._Anchor.ANCHOR_START  # noqa: SLF001 - see _DIRECT
-        works = [probe._regexp.Match(anchor, b"abc", 1, 3) for anchor in anchors] == [[(1, 2)], [(1, 2)]]  # noqa: SLF001
-    except (AttributeError, TypeError):
-        return None
-    return anchors if works else None
-
-
-_DIRECT: Final = _anchors()
-"""The way round the package's wrapper, where there is one as expected; else its public interface serves.
-
-The wrapper is a generator that makes a match object: 1.06 µs a search against 0.38 µs. A token of a stream takes four
-or five searches, and half its time was spent there.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class TailState:
-    """Where a tail stands: its phase, the characters that phase has taken, and the byte to go on from."""
-
-    phase: int
-    taken: int
-    at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RunPhase:
-    match: Search
-    most: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _UntilPhase:
-    search: Search
-    live: Search | None
-
-
-class CompiledTail:
-    """The phases of a rule's tail."""
-
-    __slots__ = ("_phases",)
-
-    def __init__(self, rule: Rule) -> None:
-        self._phases: list[_RunPhase | _UntilPhase] = []
-        for phase in rule.tail:
-            if isinstance(phase, Run):
-                member = Pattern.parse(phase.run, ignore_case=rule.ignore_case).re2
-                self._phases.append(_RunPhase(match=compile_pattern(f"{member}*").match, most=phase.most))
-            else:
-                end = Pattern.parse(phase.until, ignore_case=rule.ignore_case)
-                live = compile_pattern(rf"{end.live}\z").search if end.live else None
-                self._phases.append(_UntilPhase(search=compile_pattern(end.re2).search, live=live))
-
-    def swallow(self, data: bytes, state: TailState, *, final: bool) -> tuple[int, TailState | None]:
-        """Goes on swallowing.
-
-        Returns:
-            Where the tail ends and None; or how far it is sure to reach and where to go on when there is more text.
-        """
-        number, taken, at = state.phase, state.taken, state.at
-        stop = len(data)
-        while number < len(self._phases):
-            phase = self._phases[number]
-            if isinstance(phase, _RunPhase):
-                end, more = self._run(phase, data, at, taken)
-                if end == stop and more and not final:
-                    count = 0 if phase.most is None else taken + len(decode(data[at:end]))
-                    return end, TailState(number, count, end)
-                at = end
-            else:
-                found = phase.search(data, at, stop)
-                open_at = None if final or phase.live is None else phase.live(data, at, stop)
-                if open_at is not None and (found is None or open_at[0] <= found[0]):
-                    return stop if found is None else found[0], TailState(number, 0, open_at[0])
-                if found is None:
-                    return stop, None if final else TailState(number, 0, stop)
-                at = found[1]
-            number, taken = number + 1, 0
-        return at, None
-
-    @staticmethod
-    def _run(phase: _RunPhase, data: bytes, at: int, taken: int) -> tuple[int, bool]:
-        """Where the run ends in what is there, and whether it could take more."""
-        if phase.most is None:
-            found = phase.match(data, at, len(data))
-            return at if found is None else found[1], True
-        room = phase.most - taken
-        found = phase.match(data, at, min(len(data), at + _WIDEST * room))
-        run = "" if found is None else decode(data[at : found[1]])
-        return at + len(encode(run[:room])), len(run) < room
 
 
 class CompiledRule:
@@ -285,7 +116,7 @@ class _Live:
 def _live(compiled: tuple[CompiledRule, ...]) -> _Live:
     # One pattern a group: a single big one has too many states.
     anywhere = tuple(
-        compile_pattern(rf"(?:{'|'.join(found)})\z", _SET_MEMORY).search
+        compile_pattern(rf"(?:{'|'.join(found)})\z", SET_MEMORY).search
         for members in _grouped(compiled)
         if (found := [one.rule.head.live for one in members if not one.rule.lead and one.rule.head.live])
     )
@@ -298,8 +129,8 @@ def _live(compiled: tuple[CompiledRule, ...]) -> _Live:
         live = f"(?:{'|'.join(sources)})"
         led.append(
             (
-                compile_pattern(rf"{live}\z", _SET_MEMORY).match,
-                compile_pattern(rf"{lead}{live}\z", _SET_MEMORY).search,
+                compile_pattern(rf"{live}\z", SET_MEMORY).match,
+                compile_pattern(rf"{lead}{live}\z", SET_MEMORY).search,
             )
         )
     return _Live(anywhere=anywhere, led=tuple(led))
@@ -342,7 +173,7 @@ class RuleSet:
         """Whether the head of a rule with a lead begins at `at`, whatever stands before it."""
         if self._led is None:
             heads = "|".join(_head(one.rule) for one in self.compiled if one.rule.lead)
-            self._led = compile_pattern(f"(?:{heads})", _SET_MEMORY).match
+            self._led = compile_pattern(f"(?:{heads})", SET_MEMORY).match
         return self._led(data, at, len(data)) is not None
 
     def stretches(self, data: bytes, at: int = 0) -> list[tuple[CompiledRule, list[tuple[int, int]]]]:
@@ -389,14 +220,11 @@ def _leading(rule: Rule) -> str:
 
 
 def _group(members: list[CompiledRule]) -> _Group:
-    compiled = re2.Set.SearchSet(_options(_SET_MEMORY))
-    for one in members:
-        compiled.Add((_leading(one.rule) + _head(one.rule)).encode())
-    compiled.Add(b"")
-    compiled.Compile()
+    # The last one matches every text: see `_Group.hits`.
+    sources = [*(_leading(one.rule) + _head(one.rule) for one in members), ""]
     return _Group(
         members=tuple(members),
-        match=compiled.Match,
+        match=compile_set(sources),
         overlap=max(one.overlap or 0 for one in members),
     )
 

@@ -8,13 +8,15 @@ swallowed as it comes. Nothing is ever searched for in what has been written.
 
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from guard_integrations.core.findings import Action, Category, Finding, Severity
+from guard_integrations.core.scanner.candidates import Cursor, Work
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.detector import Edit, Step
-from guard_integrations.core.scanner.engine import CompiledRule, RuleSet, TailState
+from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
+from guard_integrations.core.scanner.tail import TailState
 from guard_integrations.core.scanner.utf8 import Place, decode, encode, is_word, previous_character
 from guard_integrations.core.scanner.written import Written
 
@@ -129,7 +131,7 @@ class RuleSession:
         found = rules.stretches(data, scan) if hold > scan else []
         if found or self._fresh >= 0:
             place = Place(data, scan, self._decided)
-            work = _Work(data=data, place=place, edits=edits, findings=findings, final=final, hold=hold)
+            work = Work(data=data, place=place, edits=edits, findings=findings, final=final, hold=hold)
             self._scan = self._decide(found, work)
             self._decided = place.of(self._scan)
         elif hold > scan:
@@ -165,7 +167,7 @@ class RuleSession:
             findings.append(self._finding(order, match.start, end, match.score))
         return hold
 
-    def _decide(self, hits: Hits, work: "_Work") -> int:
+    def _decide(self, hits: Hits, work: Work) -> int:
         """All heads that begin before the hold, in the order in which their matches begin.
 
         Args:
@@ -195,7 +197,7 @@ class RuleSession:
                 return head
         return work.hold
 
-    def _take(self, start: int, order: int, end: int, score: float, work: "_Work") -> bool:
+    def _take(self, start: int, order: int, end: int, score: float, work: Work) -> bool:
         """Does with a match what its rule's treatment says.
 
         Returns:
@@ -236,7 +238,7 @@ class RuleSession:
 
     @staticmethod
     def _replaced(
-        value: str | None, change: Callable[[str], str], label: str, place: tuple[int, int], work: "_Work"
+        value: str | None, change: Callable[[str], str], label: str, place: tuple[int, int], work: Work
     ) -> str:
         """What is written for a value: its label, and a finding that says so, where it is too long for anything else."""
         if value is not None:
@@ -252,7 +254,7 @@ class RuleSession:
         self._fresh = end
         return True
 
-    def _look_beside(self, start: int, work: "_Work") -> bool:
+    def _look_beside(self, start: int, work: Work) -> bool:
         r"""Finds the heads that begin right after what was replaced.
 
         There the character before is now the label's last, which may be what their `\b` or `lead` asks for.
@@ -323,67 +325,6 @@ _SLACK: Final = 2048
 """Bytes of decided text that a session may hold before it lets go of them."""
 _FRESH: Final = -1
 """Stands for no rule: the place after a replaced match is looked at before the heads that begin there."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Work:
-    """What is being decided."""
-
-    data: bytes
-    place: Place
-    edits: list[Edit]
-    findings: list[Finding]
-    final: bool
-    hold: int
-    """The place from which on more text may change things."""
-    queue: list[tuple[int, int, int, int]] = field(default_factory=list)
-    cursors: dict[int, "Cursor"] = field(default_factory=dict)
-
-    def push(self, start: int, order: int, end: int, head: int) -> None:
-        heapq.heappush(self.queue, (start, order, end, head))
-
-    def push_head(self, one: CompiledRule, start: int, end: int) -> None:
-        """Queues a head where its match begins. When that is not decided yet, neither is the head."""
-        begins = one.begins(self.data, start, end)
-        if start < self.hold <= begins:
-            self.hold = start
-        self.push(begins, one.order, end, start)
-
-    def advance(self, order: int, at: int) -> None:
-        """Queues a rule's next head that begins at `at` or later."""
-        cursor = self.cursors.get(order)
-        found = None if cursor is None else cursor.next(at)
-        if cursor is not None and found is not None:
-            self.push_head(cursor.one, *found)
-
-
-class Cursor:
-    """The heads of one rule, in the stretches where they may begin.
-
-    Args:
-        one: the rule.
-        data: the text.
-        stretches: where the heads may begin, in order.
-    """
-
-    __slots__ = ("_data", "_stretches", "one")
-
-    def __init__(self, one: CompiledRule, data: bytes, stretches: list[tuple[int, int]]) -> None:
-        self.one = one
-        self._data = data
-        self._stretches = stretches[::-1]
-
-    def next(self, at: int) -> tuple[int, int] | None:
-        """The next head that begins at `at` or later."""
-        overlap = self.one.overlap
-        while self._stretches:
-            first, last = self._stretches[-1]
-            at = max(at, first)
-            stop = len(self._data) if overlap is None else min(len(self._data), last + overlap)
-            if at < last and (found := self.one.find(self._data, at, stop)) is not None and found[0] < last:
-                return found
-            self._stretches.pop()
-        return None
 
 
 def _value(data: bytes) -> str | None:
