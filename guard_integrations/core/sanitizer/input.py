@@ -1,6 +1,6 @@
 """Looks at what comes in for the model: the user's turn, retrieved documents, tools' results."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Final
 
@@ -11,7 +11,8 @@ from guard_integrations.core.sanitizer.output import detector_of
 from guard_integrations.core.sanitizer.redaction import REPLACED
 from guard_integrations.core.sanitizer.stream import Pass, blocked, failure, unavailable
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.core.scanner.detector import Detector
+from guard_integrations.core.scanner.detector import Detector, Step
+from guard_integrations.core.scanner.injection import MODEL_RULE, Examined, InjectionScanner
 from guard_integrations.core.scanner.rule import rules_of
 from guard_integrations.errors import GuardUnavailable, PolicyError
 
@@ -39,19 +40,14 @@ class InputSanitizer:
     def __init__(self, policy: GuardPolicy | None = None, *, vault: PseudonymVault | None = None) -> None:
         self.policy = policy or GuardPolicy()
         self._vault = vault
-        self._detectors: dict[Stage, tuple[Detector, ...]] = {}
+        self._stages: dict[Stage, _Stage] = {}
         self._at("input")
 
-    def _at(self, stage: Stage) -> tuple[Detector, ...]:
-        """The detectors of a stage, compiled when it is first met."""
-        if stage not in self._detectors:
-            replaces = self._vault is not None or self.policy.redact_input
-            rules = [rule for rule in rules_of(self.policy, stage) if replaces or rule.category not in REPLACED]
-            if not rules:
-                raise PolicyError(f"the policy leaves no rule for {stage}: enable one, or leave the sanitizer out")
-            default = None if self._vault is None else Strategy.PSEUDONYMISE
-            self._detectors[stage] = (detector_of(self.policy, rules, vault=self._vault, default=default),)
-        return self._detectors[stage]
+    def _at(self, stage: Stage) -> "_Stage":
+        """What looks at the texts of a stage, compiled when it is first met."""
+        if stage not in self._stages:
+            self._stages[stage] = _stage(self.policy, stage, self._vault)
+        return self._stages[stage]
 
     def scan(self, text: str, stage: Stage = "input") -> ScanResult:
         """Says what is in a text and changes nothing.
@@ -63,8 +59,7 @@ class InputSanitizer:
         Raises:
             GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
         """
-        _, findings = self._run(text, stage)
-        score = max((found.score for found in findings if found.category is Category.INJECTION), default=0.0)
+        _, findings, score = self._run(text, stage)
         return ScanResult(
             findings=findings, injection_score=score, is_injection=score >= self.policy.injection_threshold
         )
@@ -80,23 +75,23 @@ class InputSanitizer:
             GuardBlocked: the policy refuses the text.
             GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
         """
-        clean, findings = self._run(text, stage)
+        clean, findings, _ = self._run(text, stage)
         if any(finding.action is Action.BLOCK for finding in findings):
             raise blocked(stage, findings)
         return Sanitized(text=clean, findings=findings)
 
-    def _run(self, text: str, stage: Stage) -> tuple[str, tuple[Finding, ...]]:
-        detectors = self._at(stage)
+    def _run(self, text: str, stage: Stage) -> tuple[str, tuple[Finding, ...], float]:
+        at = self._at(stage)
         try:
-            return self._filtered(text, detectors)
+            return self._filtered(text, at)
         except Exception as error:  # noqa: BLE001 - whatever a detector raises, nothing of it may get out
             problem = failure(error)
         if self.policy.on_error == "block":
             raise unavailable(problem)
         emit(GuardEvent(kind=EventKind.ALLOWED, stage=stage, error="GuardUnavailable"))
-        return text, ()
+        return text, (), 0.0
 
-    def _filtered(self, text: str, detectors: tuple[Detector, ...]) -> tuple[str, tuple[Finding, ...]]:
+    def _filtered(self, text: str, at: "_Stage") -> tuple[str, tuple[Finding, ...], float]:
         limit = self.policy.max_input_chars
         on_overflow = self.policy.action(Category.OVERFLOW)
         length, cut = len(text), None
@@ -107,8 +102,15 @@ class InputSanitizer:
             cut = limit if on_overflow is Action.FLAG else None
         passes: list[Pass] = []
         findings: set[Finding] = set()
+        score = 0.0
         # A label ends a word that went on before, and so does the cut: until neither makes a new finding.
         for _ in range(_MOST_ROUNDS):
+            detectors = at.detectors
+            if at.injections is not None:
+                examined = at.injections.examine(text)
+                # What was filtered before does not make the text that came in any better.
+                score = score if passes else examined.score
+                detectors = (*detectors, _Known(examined))
             one = Pass(detectors)
             clean = one.feed(text, final=True)
             findings.update(_placed(found, passes) for found in one.findings)
@@ -126,7 +128,52 @@ class InputSanitizer:
             )
         if cut is not None:
             findings.add(_overflow(cut, length, on_overflow))
-        return text, tuple(sorted(findings, key=attrgetter("start", "end", "rule")))
+        found = tuple(sorted(findings, key=attrgetter("start", "end", "rule")))
+        score = max([score, *(one.score for one in found if one.category is Category.INJECTION)])
+        return text, found, score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """What looks at the texts of a stage: the rules, and for injections in all but `basic` more than rules."""
+
+    detectors: tuple[Detector, ...]
+    injections: InjectionScanner | None
+
+
+def _stage(policy: GuardPolicy, stage: Stage, vault: PseudonymVault | None) -> _Stage:
+    replaces = vault is not None or policy.redact_input
+    default = None if vault is None else Strategy.PSEUDONYMISE
+    rules = [rule for rule in rules_of(policy, stage) if replaces or rule.category not in REPLACED]
+    modelled = policy.profile != "basic" and MODEL_RULE not in policy.disabled_rules
+    if not rules and not modelled:
+        raise PolicyError(
+            f"the policy leaves nothing to look for in {stage}: enable a rule, or leave the sanitizer out"
+        )
+    if policy.profile == "basic":
+        return _Stage(detectors=(detector_of(policy, rules, vault=vault, default=default),), injections=None)
+    orders = [rule for rule in rules if rule.category is Category.INJECTION]
+    others = [rule for rule in rules if rule.category is not Category.INJECTION]
+    return _Stage(
+        detectors=(detector_of(policy, others, vault=vault, default=default),) if others else (),
+        injections=InjectionScanner(policy, detector_of(policy, orders) if orders else None, stage),
+    )
+
+
+class _Known:
+    """A detector, and a session, for one text that has been examined."""
+
+    def __init__(self, examined: Examined) -> None:
+        self._examined = examined
+
+    def start(self) -> "_Known":
+        """Itself: it knows of one text only."""
+        return self
+
+    def feed(self, text: str, *, final: bool = False) -> Step:
+        """What is known of the whole text, whatever is fed."""
+        del text, final
+        return self._examined.step
 
 
 def _placed(finding: Finding, passes: list[Pass]) -> Finding:

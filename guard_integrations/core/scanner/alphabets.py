@@ -15,7 +15,6 @@ __all__ = [
     "SINGLE",
     "TAGS",
     "disguised",
-    "scrambled",
 ]
 
 
@@ -144,9 +143,3 @@ def disguised(word: str) -> str:
         "[" + "".join(f"\\{c}" if c in "!|$+(@" else c for c in _LOOKS.get(letter, letter)) + "]" for letter in word
     ]
     return "[ ._*~-]{0,2}".join(classes)
-
-
-def scrambled(word: str) -> str:
-    """A pattern for a word whose first and last letters stand and whose others are shuffled."""
-    inner = "".join(sorted(set(word[1:-1])))
-    return f"\\b{word[0]}[{inner}]{{{len(word) - 2}}}{word[-1]}\\b"

@@ -1,0 +1,198 @@
+"""The local injection model: a linear one over hashed words, scored sentence by sentence.
+
+Each sentence, and each window of four, is a bag of words, five-letter stems, and pairs and triples of stems, hashed
+into `BUCKETS`. Two heads share the features: one for the user's turn, one for documents and tools' results, where an
+order to the assistant is suspicious even when it is polite. `training/train.py` makes the weights; `docs/model-card.md`
+says from what, and how good they are.
+
+NumPy is loaded with the first classifier, not with this module.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from guard_integrations.core.findings import Stage
+from guard_integrations.core.scanner.normalise import fold
+from guard_integrations.core.scanner.sentences import sentences
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["BUCKETS", "HEADS", "PER_TOKEN", "Bags", "Classifier", "Window", "bags"]
+
+BITS: Final = 18
+BUCKETS: Final = 1 << BITS
+PER_TOKEN: Final = 8
+"""Features that begin at each word."""
+SMOOTH: Final = 8
+"""Added to the number of features of a window, so that a short one does not weigh too much."""
+HEADS: Final = ("input", "document")
+TOGETHER: Final = 4
+"""Sentences in a window; every second sentence begins one."""
+_STEM: Final = 5
+_TOKEN: Final = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"  # unspaced scripts
+    r"|\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|([^\w\s])\1*|_+"
+)
+_LONG_NUMBER: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of a text and how much it looks like an injection.
+
+    Args:
+        start: its first character.
+        end: one past its last.
+        score: 0 to 1; from 0.5 on it is taken for one.
+    """
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bags:
+    """The features of a text.
+
+    Args:
+        spans: of the windows: (start, end) in characters.
+        tokens: of the windows: (first, last + 1), rows of `ids`.
+        ids: bucket of each feature; one row of `PER_TOKEN` for each token.
+    """
+
+    spans: list[tuple[int, int]]
+    tokens: list[tuple[int, int]]
+    ids: "npt.NDArray[np.int64]"
+
+
+def bags(text: str) -> Bags:
+    """Reads a text as bags of features, one for each sentence and one for each window of sentences."""
+    import numpy as np  # noqa: PLC0415 - a hundred milliseconds that only this needs
+
+    folded = fold(text)
+    starts: list[int] = []
+    words: list[int] = []
+    stems: list[int] = []
+    for match in _TOKEN.finditer(folded):
+        word = match.group()
+        if not word[0].isalpha():
+            word = ("00000" if len(word) >= _LONG_NUMBER else "0") if word[0].isdigit() else word[:3]
+        starts.append(match.start())
+        code = word.encode("utf-8", "surrogatepass")
+        words.append(crc32(code))
+        stems.append(words[-1] if len(word) <= _STEM else crc32(word[:_STEM].encode("utf-8", "surrogatepass")))
+    spans = sentences(folded)
+    edges = [*np.searchsorted(starts, [start for start, _ in spans]).tolist(), len(starts)]
+    single = [(span, tokens) for span, tokens in zip(spans, pairwise(edges), strict=True) if tokens[0] < tokens[1]]
+    several = [single[at : at + TOGETHER] for at in range(0, len(single) - 1, 2)]
+    single += [((group[0][0][0], group[-1][0][1]), (group[0][1][0], group[-1][1][1])) for group in several]
+    opens = np.zeros(len(starts), dtype=bool)
+    opens[[edge for edge in edges if edge < len(starts)]] = True
+    return Bags(
+        spans=[span for span, _ in single],
+        tokens=[tokens for _, tokens in single],
+        ids=_hashed(np.array(words, dtype=np.uint64), np.array(stems, dtype=np.uint64), opens),
+    )
+
+
+def _hashed(
+    words: "npt.NDArray[np.uint64]", stems: "npt.NDArray[np.uint64]", opens: "npt.NDArray[np.bool_]"
+) -> "npt.NDArray[np.int64]":
+    import numpy as np  # noqa: PLC0415 - as above
+
+    count = len(words)
+    ids = np.empty((PER_TOKEN, count), dtype=np.uint64)
+    padded = np.concatenate([stems, np.zeros(3, dtype=np.uint64)])
+    one, two, three = padded[1 : count + 1], padded[2 : count + 2], padded[3 : count + 3]
+    times = np.uint64(0x165667B19E3779F9)
+    first = stems * times
+    ids[0] = words
+    ids[1] = stems
+    ids[2] = first + one
+    ids[3] = (first + one) * times + two
+    ids[4] = first + two
+    ids[5] = first + three
+    ids[6] = words * times + np.concatenate([words, np.zeros(1, dtype=np.uint64)])[1:]
+    ids[7] = np.where(opens, first + one, 0)
+    ids += np.arange(1, PER_TOKEN + 1, dtype=np.uint64)[:, None]
+    ids *= np.uint64(0x9E3779B97F4A7C15)
+    ids ^= ids >> np.uint64(29)
+    ids *= np.uint64(0xC2B2AE3D27D4EB4F)
+    ids >>= np.uint64(64 - BITS)
+    return ids.T.astype(np.int64)
+
+
+class Classifier:
+    """Scores the sentences of a text. Immutable, and safe to share between threads.
+
+    Args:
+        weights: for each bucket the weight of each head, in steps of `scale`; shape (`BUCKETS`, 2).
+        scale: what one step is worth, for each head.
+        bias: added to the sum, for each head.
+        threshold: the sum from which on a window is taken for an injection, for each head.
+        slope: how fast the score rises around it, for each head.
+    """
+
+    def __init__(
+        self,
+        *,
+        weights: "npt.NDArray[np.int16]",
+        scale: "npt.NDArray[np.float64]",
+        bias: "npt.NDArray[np.float64]",
+        threshold: "npt.NDArray[np.float64]",
+        slope: "npt.NDArray[np.float64]",
+    ) -> None:
+        self._weights = weights
+        self._scale = scale
+        self._bias = bias
+        self._threshold = threshold
+        self._slope = slope
+
+    @staticmethod
+    @cache
+    def load() -> "Classifier":
+        """The model that comes with the package."""
+        import numpy as np  # noqa: PLC0415 - as above
+
+        weights = files("guard_integrations.core.scanner").joinpath("weights", "injection.npz")
+        with as_file(weights) as path, np.load(path, allow_pickle=False) as stored:
+            return Classifier(
+                weights=stored["weights"],
+                scale=stored["scale"],
+                bias=stored["bias"],
+                threshold=stored["threshold"],
+                slope=stored["slope"],
+            )
+
+    def windows(self, text: str, stage: Stage, least: float = 0.5) -> list[Window]:
+        """The windows of a text whose score is at least `least`, single sentences first.
+
+        Args:
+            text: any text.
+            stage: "input" for a user's turn; every other stage is read as a document.
+            least: 0 to 1.
+        """
+        import numpy as np  # noqa: PLC0415 - as above
+
+        read = bags(text)
+        if not read.tokens:
+            return []
+        head = 0 if stage == "input" else 1
+        steps = self._weights[:, head][read.ids].sum(axis=1, dtype=np.int64)
+        sums = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(steps)])
+        edges = np.array(read.tokens)
+        sizes = (edges[:, 1] - edges[:, 0]) * PER_TOKEN + SMOOTH
+        raw = (sums[edges[:, 1]] - sums[edges[:, 0]]) * self._scale[head] / np.sqrt(sizes) + self._bias[head]
+        scores = 1 / (1 + np.exp(-np.clip((raw - self._threshold[head]) * self._slope[head], -30, 30)))
+        return [
+            Window(start=read.spans[at][0], end=read.spans[at][1], score=float(scores[at]))
+            for at in np.flatnonzero(scores >= least).tolist()
+        ]

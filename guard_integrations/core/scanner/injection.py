@@ -1,0 +1,200 @@
+"""Rules, views and the model together: whether a text gives the assistant orders, where, and what becomes of it."""
+
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Final
+
+from guard_integrations.core.findings import Action, Category, Finding, Severity, Stage
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.scanner.classifier import Classifier, Window
+from guard_integrations.core.scanner.detector import Edit, Step
+from guard_integrations.core.scanner.normalise import View, views
+from guard_integrations.core.scanner.sentences import enclosing, sentences
+from guard_integrations.core.scanner.session import RuleDetector
+
+__all__ = ["HIDDEN_RULE", "LABEL", "MODEL_RULE", "NESTED_RULE", "Examined", "InjectionScanner"]
+
+LABEL: Final = "[FILTERED]"
+"""What stands in place of an injection."""
+MODEL_RULE: Final = "injection-model"
+"""The rule id of what only the model found; a policy can disable it like any rule."""
+HIDDEN_RULE: Final = "hidden-text"
+"""The rule id of text in characters that nobody sees."""
+NESTED_RULE: Final = "too-much-encoding"
+"""The rule id of a text that could not be decoded to its end."""
+
+_HIDING: Final = ("tags", "selectors")
+_EDGES: Final = " \t\r\n'\"`,;:|{}[]()<>"
+"""Left standing around a sentence that is filtered: the structure that it is in."""
+_SAME_WORDS: Final = ("folded", "invisible")
+"""Views in which the model reads the words it has read already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What was found in a text.
+
+    Args:
+        findings: in the order of their start.
+        edits: what replaces what the policy filters.
+        score: how much the text looks like an injection, 0 to 1, also where nothing was found.
+    """
+
+    findings: tuple[Finding, ...]
+    edits: tuple[Edit, ...]
+    score: float
+
+    @property
+    def step(self) -> Step:
+        """The same, as what a detector says of a whole text."""
+        return Step(edits=self.edits, findings=self.findings, decided=1 << 62)
+
+
+class InjectionScanner:
+    """Finds injections in a text. Immutable, and safe to share between threads.
+
+    A rule's match is a finding; so is each sentence, or window of sentences, that the model takes for an injection. What
+    the policy filters is the sentence that a finding stands in, and not more.
+
+    Args:
+        policy: what to do about them, and from which score on.
+        rules: the rules of the stage against injections, as a detector that only reports.
+        stage: where the texts stand.
+    """
+
+    def __init__(self, policy: GuardPolicy, rules: RuleDetector | None, stage: Stage) -> None:
+        self._policy = policy
+        self._rules = rules
+        self._stage = stage
+        self._model = None if MODEL_RULE in policy.disabled_rules else Classifier.load()
+        self._allowed = frozenset(text.casefold() for text in policy.allow)
+
+    def examine(self, text: str) -> Examined:
+        """Looks at a text and at everything it could be hiding."""
+        read = views(text)
+        findings: list[Finding] = []
+        score = 0.0
+        for view in read.items:
+            found = [*self._by_rules(view)]
+            windows = self._by_model(view)
+            score = max([score, *(one.score for one in found), *(window.score for window in windows)])
+            modelled = [self._of_window(window, view) for window in windows if window.score >= self._threshold]
+            # Where a rule has hit it says the same more narrowly; what is left of the window is read again when it is gone.
+            found += [one for one in modelled if not any(_overlap(one, other) for other in [*findings, *found])]
+            findings += (one for one in found if not any(_covers(other, one) for other in findings))
+            if view.name.endswith(_HIDING) and HIDDEN_RULE not in self._policy.disabled_rules:
+                findings.append(self._hidden(view))
+        if read.overflow:
+            findings.append(self._nested(len(text)))
+        findings.sort(key=attrgetter("start", "end", "rule"))
+        return Examined(findings=tuple(findings), edits=self._edits(text, findings), score=score)
+
+    @property
+    def _threshold(self) -> float:
+        return self._policy.injection_threshold
+
+    def _action(self, score: float) -> Action:
+        return self._policy.action(Category.INJECTION) if score >= self._threshold else Action.FLAG
+
+    def _by_rules(self, view: View) -> list[Finding]:
+        if self._rules is None:
+            return []
+        found = self._rules.start().feed(view.text, final=True).findings
+        placed = []
+        for one in found:
+            start, end = view.locate(one.start, one.end)
+            placed.append(replace(one, start=start, end=end, view=view.name, action=self._action(one.score)))
+        return placed
+
+    def _by_model(self, view: View) -> list[Window]:
+        if self._model is None or view.name.endswith(_SAME_WORDS):
+            return []
+        # A low score is no finding, but it is what `injection_score` reports.
+        found = self._model.windows(view.text, self._stage, least=0.0)
+        if not found:
+            return []
+        top = max(found, key=attrgetter("score"))
+        if top.score < self._threshold:
+            return [top]
+        found = [
+            window
+            for window in found
+            if window.score >= self._threshold
+            and view.text[window.start : window.end].strip().casefold() not in self._allowed
+        ]
+        # The shortest first: a window of sentences says nothing new about a sentence that was found by itself.
+        found.sort(key=lambda window: window.end - window.start)
+        kept: list[Window] = []
+        for window in found:
+            if not any(window.start < other.end and other.start < window.end for other in kept):
+                kept.append(window)
+        return kept
+
+    def _of_window(self, window: Window, view: View) -> Finding:
+        start, end = view.locate(window.start, window.end)
+        return Finding(
+            rule=MODEL_RULE,
+            category=Category.INJECTION,
+            severity=Severity.HIGH if self._stage == "input" else Severity.MEDIUM,
+            start=start,
+            end=end,
+            score=window.score,
+            action=self._action(window.score),
+            view=view.name,
+        )
+
+    def _hidden(self, view: View) -> Finding:
+        start, end = view.locate(0, len(view.text))
+        return Finding(
+            rule=HIDDEN_RULE,
+            category=Category.INVISIBLE,
+            severity=Severity.HIGH,
+            start=start,
+            end=end,
+            action=self._policy.action(Category.INVISIBLE),
+            view=view.name,
+        )
+
+    def _nested(self, end: int) -> Finding:
+        asked = self._policy.action(Category.OVERFLOW)
+        return Finding(
+            rule=NESTED_RULE,
+            category=Category.OVERFLOW,
+            severity=Severity.HIGH,
+            start=0,
+            end=end,
+            # Nothing can be cut off that would leave the rest known.
+            action=asked if asked is Action.FLAG else Action.BLOCK,
+        )
+
+    def _edits(self, text: str, findings: list[Finding]) -> tuple[Edit, ...]:
+        filtered = [one for one in findings if one.action is Action.FILTER]
+        if not filtered:
+            return ()
+        spans = sentences(text, shortest=1)
+        edits: list[Edit] = []
+        for one in filtered:
+            start, end = one.start, one.end
+            if one.category is Category.INJECTION:
+                start, end = _trimmed(text, *enclosing(spans, start, end), one)
+            edits.append(Edit(start=start, end=end, text=LABEL if one.category is Category.INJECTION else ""))
+        return tuple(edits)
+
+
+def _trimmed(text: str, start: int, end: int, found: Finding) -> tuple[int, int]:
+    """A sentence without the structure around it; no less than what was found."""
+    edges = (found.start, found.end) if found.rule != MODEL_RULE else (end, start)
+    while start < min(edges[0], end) and text[start] in _EDGES:
+        start += 1
+    while end > max(edges[1], start) and text[end - 1] in _EDGES:
+        end -= 1
+    return start, end
+
+
+def _overlap(one: Finding, other: Finding) -> bool:
+    return other.action is not Action.FLAG and one.start < other.end and other.start < one.end
+
+
+def _covers(other: Finding, one: Finding) -> bool:
+    """Whether a finding in another view has said the same."""
+    return other.rule == one.rule and other.start <= one.start and one.end <= other.end

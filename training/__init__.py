@@ -1,0 +1,1 @@
+"""How the injection model is made; not part of the package."""

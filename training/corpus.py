@@ -1,0 +1,140 @@
+"""Everything the model is trained on, as examples with a label for each head."""
+
+import gzip
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from training import data
+from training.grammar import ACTIONS, READERS, SYMBOLS, USERS, expand
+from training.languages import LANGUAGES
+
+SEED = 20261123
+IGNORED = -1
+REQUEST = 2
+"""For the document head: an ordinary request of a user, which no document makes to an assistant."""
+
+# Benign sets of plain requests and questions: what they ask is an order when a document asks it.
+_REQUESTS = frozenset({
+    "benign_dolly", "benign_instructions_small", "benign_oasst2", "benign_ultrachat", "benign_triviaqa",
+    "promptshield_ifeval_benign", "cyberseceval_frr_benign",
+})  # fmt: skip
+_DOCUMENTS_TOO = frozenset({"benign_docs_tech_dev", "benign_mmlu"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A text to learn from.
+
+    Args:
+        text: the text.
+        labels: for the input head and the document head: 1, 0, `IGNORED` or `REQUEST`.
+        fold: the fold of the development data, or "own" or "packages".
+        set: its set there.
+        span: the attack's place, where it is known: windows elsewhere are benign.
+    """
+
+    text: str
+    labels: tuple[int, int]
+    fold: str
+    set: str
+    span: tuple[int, int] | None = None
+
+
+def development() -> Iterator[Example]:
+    """The development data, the sets that are measured only included."""
+    for fold in data.FOLDS:
+        for row in data.rows(fold):
+            document = row.label
+            if row.label == 0 and row.stage == "input" and row.set not in _DOCUMENTS_TOO:
+                document = REQUEST if row.set in _REQUESTS else IGNORED
+            given = row.label if row.stage == "input" or not row.label or data.is_direct(row) else IGNORED
+            yield Example(text=row.text, labels=(given, document), fold=fold, set=row.set)
+
+
+def packages(path: Path, count: int) -> list[str]:
+    """A sample of the ordinary text that `training.benign` gathered."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"] for line in lines]
+    random.Random(SEED).shuffle(texts)
+    return texts[:count]
+
+
+def own(carriers: list[str], count: int) -> Iterator[Example]:
+    """Attacks of our own, bare and planted at every position of ordinary documents, and their benign twins."""
+    chooser = random.Random(SEED + 1)
+    tables = [("direct", SYMBOLS, "<direct>", (1, 1)), ("planted", ACTIONS, "<planted>", (0, 1))]
+    twins = [(READERS, (0, 0)), (USERS, (0, IGNORED))]
+    for _ in range(count):
+        for name, symbols, start, labels in tables:
+            yield Example(text=expand(start, symbols, chooser), labels=labels, fold="own", set=f"own_{name}")
+    for _ in range(count // 3):
+        for symbols, labels in twins:
+            yield Example(text=expand("<s>", symbols, chooser), labels=labels, fold="own", set="own_twins")
+    for symbols in LANGUAGES.values():
+        for _ in range(count // 14):
+            yield Example(text=expand("<direct>", symbols, chooser), labels=(1, 1), fold="own", set="own_direct")
+            yield Example(text=expand("<planted>", symbols, chooser), labels=(0, 1), fold="own", set="own_planted")
+            yield Example(text=expand("<ordinary>", symbols, chooser), labels=(0, IGNORED), fold="own", set="own_twins")
+    everything = [(SYMBOLS, "<direct>", (1, 1)), (ACTIONS, "<planted>", (0, 1))]
+    foreign = [(symbols, start, labels) for symbols in LANGUAGES.values() for _, _, start, labels in tables]
+    for _ in range(count // 2):
+        symbols, start, labels = chooser.choice(everything if chooser.random() < 0.75 else foreign)
+        carrier = chooser.choice(carriers)[:1500]
+        if chooser.random() < 0.3:
+            carrier = _record(chooser, carrier)
+        order = expand(start, symbols, chooser)
+        breaks = [0, len(carrier), *(i + 1 for i, c in enumerate(carrier) if c in "\n'" or carrier[i : i + 2] == ". ")]
+        cut = chooser.choice(breaks)
+        glue = chooser.choice([" ", "\n", "\n\n"])
+        text = carrier[:cut] + glue + order + glue + carrier[cut:]
+        yield Example(text=text, labels=labels, fold="own", set="own_carried", span=(cut, cut + len(order) + len(glue)))
+        if chooser.random() < 0.5:
+            yield Example(text=carrier, labels=(0, 0), fold="own", set="own_twins")
+
+
+def _record(chooser: random.Random, text: str) -> str:
+    """A tool's result made of an ordinary text."""
+    words = text.split()
+
+    def take(least: int, most: int) -> str:
+        at = chooser.randrange(max(1, len(words) - most))
+        return " ".join(words[at : at + chooser.randint(least, most)])
+
+    fields = [
+        "id",
+        "title",
+        "name",
+        "body",
+        "description",
+        "status",
+        "content",
+        "from",
+        "to",
+        "date",
+        "rating",
+        "notes",
+        "url",
+        "price",
+        "snippet",
+        "sender",
+        "subject",
+        "reviews",
+        "address",
+    ]
+    values = {
+        name: chooser.choice(
+            [take(1, 4), take(4, 25), str(chooser.randint(1, 99999)), "true", "2024-05-1" + str(chooser.randint(0, 9))]
+        )
+        for name in chooser.sample(fields, chooser.randint(3, 8))
+    }
+    shape = chooser.random()
+    if shape < 0.35:
+        return str({"result": [values]})
+    if shape < 0.6:
+        return json.dumps(values, ensure_ascii=False)
+    if shape < 0.85:
+        return "\n".join(f"{name}: {value}" for name, value in values.items())
+    return " | ".join(values) + "\n" + " | ".join(values.values())
