@@ -33,6 +33,37 @@ _GLUE = [
     "\x00",
 ]
 _INVISIBLE = ["\u200b", "\u200d", "\u202e", "\u2060", "\ufeff", "\x1b[31m", "\x1b]8;;", "\x07", "\U000e0041", "\u00ad"]
+_MARKUP = [
+    *(
+        "<b>",
+        "</b>",
+        "<img src=",
+        "https://e.example/x?q=1",
+        "![a](",
+        "](",
+        ")",
+        "[a]: ",
+        "[a]",
+        "```",
+        "`",
+        "<!--",
+        "-->",
+    ),
+    *(
+        "&lt;",
+        "\n\n",
+        "\n    ",
+        "\n> ",
+        "\n- ",
+        "<a href='",
+        "'>",
+        "<script",
+        "</script>",
+        "<svg/onload=x>",
+        "javascript:",
+    ),
+    *("//e.example", "data:text/html;base64,", "<https://e.example/", ">", "<", "\n```\n", "~~~", "*", "_", "\\"),
+]
 _FEW = 3
 _KINDS = {
     "alnum": ascii_letters + digits,

@@ -21,6 +21,9 @@ POLICIES = {
     "balanced": GuardPolicy.balanced(),
     "flag": GuardPolicy.balanced(actions={"pii": "flag", "secret": "flag"}),
     "mask": GuardPolicy.balanced(strategies={"pii": "mask", "secret": "hash"}, hash_key="k" * 16),
+    "html": GuardPolicy.balanced(),
+    "text": GuardPolicy.balanced(),
+    "strict": GuardPolicy.strict(actions={"secret": "filter", "leak": "filter"}),
     "prompt": GuardPolicy.balanced(),
     "allow": GuardPolicy.balanced(allow=("a@b.co", "john.doe@example.com")),
 }
@@ -38,7 +41,11 @@ class Case:
     def __init__(self, name: str) -> None:
         self.name = name
         policy = POLICIES[name]
-        self.sanitizer = OutputSanitizer(policy, system_prompt=PROMPT if name == "prompt" else None)
+        self.sanitizer = OutputSanitizer(
+            policy,
+            system_prompt=PROMPT if name == "prompt" else None,
+            render="html" if name == "html" else "text" if name == "text" else "markdown",
+        )
         self.rules: tuple[Rule, ...] = rules_of(policy, "output")
 
     def difference(self, seed: int) -> str | None:
