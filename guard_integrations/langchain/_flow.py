@@ -21,7 +21,7 @@ from guard_integrations.langchain._guards import Guards
 from guard_integrations.langchain._input import GuardedMessages
 from guard_integrations.langchain._messages import moderated_text
 from guard_integrations.langchain._metadata import METADATA_KEY, guard_metadata
-from guard_integrations.langchain._output import AnswerGuard, ChunkStream
+from guard_integrations.langchain._output import AnswerGuard, ChunkStream, ends
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -169,13 +169,22 @@ def _pieces(guards: Guards, given: GuardedMessages, chunks: ChunkStream, gate: C
             if ready and (said := _metadata(guards, (*given.findings, *chunks.guard.findings))):
                 last = ready[-1].message
                 last.response_metadata = {**last.response_metadata, **said}
+        refusal: GuardBlocked | None = None
         if gate is not None:
-            yield from gate.add(ready, over=over)
-            ready = gate.take()
+            try:
+                yield from gate.add(ready, over=over)
+            except GuardBlocked as error:
+                refusal = without_traceback(error)
+            # The refusal is the end of the answer: the model's own is not shown.
+            ready = [piece for piece in gate.take() if refusal is None or not ends(piece)]
         if back is not None:
-            ready = [restored for piece in ready for restored in back.feed(piece)] + (back.finish() if over else [])
+            ready = [restored for piece in ready for restored in back.feed(piece)] + (
+                back.finish() if over and refusal is None else []
+            )
         for piece in ready:
             yield Emit(piece)
+        if refusal is not None:
+            raise refusal
 
 
 def _metadata(guards: Guards, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class ChunkGate:
     def __init__(self, mode: StreamMode, submit: "Callable[[str], Future[ModerationResult]]") -> None:
         self._submit = submit
         self._gate: Gate[ChatGenerationChunk] = gate_for(mode, lambda chunk: moderated_text(chunk.message))
+        self._passed: list[ChatGenerationChunk] = []
         self._pending: deque[tuple[Window[ChatGenerationChunk], Future[ModerationResult]]] = deque()
 
     def add(self, chunks: Iterable[ChatGenerationChunk], *, over: bool) -> Passage:
@@ -47,10 +48,13 @@ class ChunkGate:
         while self._pending and (over or self._pending[0][1].done()):
             window, verdict = self._pending.popleft()
             self._gate.verdict(window, (yield verdict))
+            # Before the next verdict, which may shut the gate: what has passed has passed.
+            self._passed += self._gate.ready()
 
     def take(self) -> list[ChatGenerationChunk]:
-        """What may be shown now; each chunk is given once."""
-        return self._gate.ready()
+        """What may be shown now, also after a refusal; each chunk is given once."""
+        passed, self._passed = [*self._passed, *self._gate.ready()], []
+        return passed
 
     def close(self) -> None:
         """Cancels what is still being fetched."""

@@ -1,8 +1,9 @@
 """The way in: messages, prompts, dictionaries and documents with their untrusted texts made safe, each of its own stage."""
 
 import re
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -53,6 +54,22 @@ class _Mark:
     put: Callable[[str], str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A message that was found, or made, safe; for as long as it lives and as nobody has put another text into it."""
+
+    message: "weakref.ref[BaseMessage]"
+    content: Content = field(repr=False)
+    name: str | None
+    stage: Stage
+    findings: tuple[Finding, ...]
+
+    def is_still(self, message: BaseMessage, stage: Stage) -> bool:
+        """Whether this is that message, unchanged. A string cannot change, so it is enough that it is the same one."""
+        same = self.message() is message and self.content is message.content
+        return same and self.stage == stage and self.name == message.name
+
+
 class InputGuard:
     """An input sanitizer that speaks messages.
 
@@ -79,6 +96,7 @@ class InputGuard:
             **({"input": _Mark(_unwrapped, wrapping.wrap)} if wrap else {}),
             **({"tool": _Mark(_unspotlighted, wrapping.spotlight)} if spotlight else {}),
         }
+        self._seen: dict[int, _Seen] = {}
         self._tools = {
             name: InputGuard(each, vault=vault, cut=cut, spotlight=spotlight) for name, each in (tools or {}).items()
         }
@@ -145,9 +163,26 @@ class InputGuard:
         stage = stage_of(message)
         if stage is None:
             return message, ()
+        seen = self._seen.get(id(message))
+        if seen is not None and seen.is_still(message, stage):
+            return message, seen.findings
         guard = self._tools.get(message.name or "", self) if stage == "tool" else self
         content, findings = guard.content(message.content, stage)
-        return (message if content == message.content else message.model_copy(update={"content": content})), findings
+        clean = message if content == message.content else message.model_copy(update={"content": content})
+        if isinstance(content, str):
+            self._remember(clean, stage, findings)
+        return clean, findings
+
+    def _remember(self, message: BaseMessage, stage: Stage, findings: tuple[Finding, ...]) -> None:
+        """A model is guarded in two places, and a history comes again each turn: what has been read is not read again."""
+        key = id(message)
+        self._seen[key] = _Seen(
+            message=weakref.ref(message, lambda _: self._seen.pop(key, None)),
+            content=message.content,
+            name=message.name,
+            stage=stage,
+            findings=findings,
+        )
 
     def messages(self, messages: Sequence[BaseMessage]) -> GuardedMessages:
         """A conversation made safe.

@@ -8,9 +8,9 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.langchain._messages import Channel, Content, map_content, map_value
-from guard_integrations.langchain._textguard import TextGuard
+from guard_integrations.langchain._textguard import Session, TextGuard
 
-__all__ = ["AnswerGuard", "ChunkStream"]
+__all__ = ["AnswerGuard", "ChunkStream", "ends"]
 
 _Message = TypeVar("_Message", bound=BaseMessage)
 
@@ -32,8 +32,7 @@ class AnswerGuard:
     def __init__(self, texts: TextGuard, *, as_json: bool = False) -> None:
         self._texts = texts
         self.as_json = as_json
-        self._text = texts.session()
-        self._thinking = texts.session()
+        self._sessions: dict[Channel, Session] = {}
         self._json: list[str] = []
         self._calls: AIMessageChunk | None = None
         self._findings: list[Finding] = []
@@ -44,7 +43,7 @@ class AnswerGuard:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far."""
-        return (*self._findings, *self._text.findings, *self._thinking.findings)
+        return (*self._findings, *(found for session in self._sessions.values() for found in session.findings))
 
     def whole(self, message: _Message) -> _Message:
         """A copy of a whole message made safe.
@@ -52,6 +51,13 @@ class AnswerGuard:
         Raises:
             GuardBlocked: when the policy refuses it.
         """
+        return message.model_copy(
+            update={"content": self._whole_content(message.content), **self._clean_calls(message)}
+        )
+
+    def _whole_content(self, content: Content) -> Content:
+        if isinstance(content, str):
+            return self._json_text(content) if self.as_json else self._clean(content)
         texts: list[str] = []
         last: dict[Channel, int] = {}
 
@@ -60,14 +66,12 @@ class AnswerGuard:
             texts.append(self._visit(channel, text))
             return text
 
-        map_content(message.content, collect)
-        for channel, tail in (("thinking", self._end_thinking()), ("text", self._end_text())):
+        map_content(content, collect)
+        for channel, tail in (("thinking", self._end("thinking")), ("text", self._end_text())):
             if tail:
                 texts[last[channel]] += tail  # type: ignore[index] # what has a tail has been visited
         replaced = iter(texts)
-        return message.model_copy(
-            update={"content": map_content(message.content, lambda *_: next(replaced)), **self._clean_calls(message)}
-        )
+        return map_content(content, lambda *_: next(replaced))
 
     def feed(self, chunk: BaseMessageChunk) -> BaseMessageChunk:
         """A copy of a chunk with what may go out now: text that is final, and no piece of a tool call.
@@ -90,13 +94,23 @@ class AnswerGuard:
         )
         return chunk.model_copy(update=update)
 
+    def feed_text(self, chunk: BaseMessageChunk) -> str | None:
+        """What may go out now of a chunk that is a piece of text and nothing else; None for any other chunk.
+
+        Raises:
+            GuardBlocked: when the policy refuses the answer.
+        """
+        if not isinstance(chunk.content, str) or chunk.additional_kwargs or getattr(chunk, "tool_call_chunks", None):
+            return None
+        return self._visit("text", chunk.content) if chunk.content else ""
+
     def finish(self) -> AIMessageChunk | None:
         """What was still held, as a last chunk; None when nothing was.
 
         Raises:
             GuardBlocked: when the policy refuses the answer.
         """
-        thinking, text = self._end_thinking(), self._end_text()
+        thinking, text = self._end("thinking"), self._end_text()
         content: Content = text
         if self._blocks or thinking:
             content = [
@@ -138,20 +152,20 @@ class AnswerGuard:
     def _visit(self, channel: Channel, text: str) -> str:
         if channel == "value":
             return self._clean(text)
-        if channel == "thinking":
-            return self._thinking.feed(text)
-        if self.as_json:
+        if channel == "text" and self.as_json:
             self._json.append(text)
             return ""
-        return self._text.feed(text)
+        if channel not in self._sessions:
+            self._sessions[channel] = self._texts.session()
+        return self._sessions[channel].feed(text)
 
     def _end_text(self) -> str:
         if self.as_json:
             return self._json_text("".join(self._json))
-        return self._text.finish()
+        return self._end("text")
 
-    def _end_thinking(self) -> str:
-        return self._thinking.finish()
+    def _end(self, channel: Channel) -> str:
+        return self._sessions[channel].finish() if channel in self._sessions else ""
 
     def _clean(self, text: str) -> str:
         clean = self._texts.text(text)
@@ -256,12 +270,21 @@ class ChunkStream:
         """
         message = chunk.message
         self._last = chunk
-        clean = ChatGenerationChunk(message=self.guard.feed(message), generation_info=chunk.generation_info)
+        text = self.guard.feed_text(message)
+        if text is not None:
+            # Nearly every chunk is a bare piece of text. Building a message anew takes as long as looking through it.
+            if text == message.content:
+                clean = chunk
+            else:
+                bare = message.model_copy(update={"content": text})
+                clean = chunk.model_copy(update={"message": bare, "text": text})
+        else:
+            clean = ChatGenerationChunk(message=self.guard.feed(message), generation_info=chunk.generation_info)
         if self._ending and not message.content:
             self._ending.append(clean)
             return []
         ready, self._ending = self._ending, []
-        if _ends(chunk):
+        if ends(chunk):
             self._ending.append(clean)
         elif _says_something(clean):
             ready.append(clean)
@@ -293,7 +316,7 @@ class ChunkStream:
         return ready
 
 
-def _ends(chunk: ChatGenerationChunk) -> bool:
+def ends(chunk: ChatGenerationChunk) -> bool:
     """Whether a chunk says that the answer is over."""
     message = chunk.message
     return bool(

@@ -91,7 +91,7 @@ class GuardedChatMistralAI(ChatMistralAI):
     vault: PseudonymVault | None = Field(default=None, exclude=True, repr=False)
     restore_tools: frozenset[str] = frozenset()
 
-    _guards_made: tuple[tuple[Any, ...], Guards] | None = PrivateAttr(default=None)
+    _guards_made: tuple[tuple[Any, ...], tuple[Guards, str]] | None = PrivateAttr(default=None)
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -224,8 +224,8 @@ class GuardedChatMistralAI(ChatMistralAI):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """The parent's and what the guards do: two policies must not share a cached answer."""
-        guards = self._guards
-        return {**super()._identifying_params, POLICY_PARAM: guards.fingerprint, "guard_settings": self._settings()}
+        guards, settings = self._made
+        return {**super()._identifying_params, POLICY_PARAM: guards.fingerprint, "guard_settings": settings}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -240,10 +240,15 @@ class GuardedChatMistralAI(ChatMistralAI):
 
     @property
     def _guards(self) -> Guards:
+        return self._made[0]
+
+    @property
+    def _made(self) -> tuple[Guards, str]:
+        """The guards, and a hash of what they do."""
         # A copy of the model with another policy carries this attribute over: what was made is for these settings only.
         settings = (
             self.policy, self.moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt, self.vault,
-            self.restore_tools,
+            self.restore_tools, self.guardrails,
         )  # fmt: skip
         if self._guards_made is not None and same(self._guards_made[0], settings):
             return self._guards_made[1]
@@ -259,8 +264,8 @@ class GuardedChatMistralAI(ChatMistralAI):
             vault=self.vault,
             restore_tools=self.restore_tools,
         )
-        self._guards_made = (settings, guards)
-        return guards
+        self._guards_made = (settings, (guards, self._settings()))
+        return self._guards_made[1]
 
     def _settings(self) -> str:
         moderator = self.moderator

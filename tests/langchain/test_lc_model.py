@@ -139,6 +139,9 @@ async def test_streams_are_released_by_mode(mistral, mode):
         assert text.endswith(REFUSAL)
         assert ("kill" in text) is (mode == "after")
         assert ("sun" in text) is (mode != "buffer")
+    whole = sum_of(llm.stream(asked))
+    assert whole.response_metadata["finish_reason"] == "content_filter"
+    assert llm.model_copy(update={"streaming": True}).invoke(asked).content == REFUSAL
 
 
 def test_moderation_that_cannot_be_had_is_an_error(mistral):

@@ -1,5 +1,6 @@
 """The stages as LangChain's runnables: every type, every way of calling, every combinator."""
 
+import gc
 import pickle
 from dataclasses import dataclass
 
@@ -353,3 +354,29 @@ def test_it_pickles_and_shows_no_policy(stage):
 def test_a_wrong_setting_is_an_error():
     with pytest.raises(ValueError, match="polcy"):
         RunnableInputGuard(polcy=BASIC)
+
+
+def test_a_message_that_was_changed_meanwhile_is_read_again():
+    message = HumanMessage("Hello")
+    strict = RunnableInputGuard(policy=STRICT)
+    assert strict.invoke([message]) == [message]
+    message.content = ATTACK
+    with pytest.raises(GuardBlocked):
+        strict.invoke([message])
+    (clean,) = GUARD.invoke([HumanMessage(ATTACK)])
+    clean.content = ATTACK
+    assert GUARD.invoke([clean])[0].content == CLEAN
+    blocks = HumanMessage([{"type": "text", "text": "Hello"}])
+    GUARD.invoke([blocks])
+    blocks.content[0]["text"] = ATTACK
+    assert GUARD.invoke([blocks])[0].text == CLEAN
+
+
+def test_nothing_is_remembered_of_a_message_that_is_gone():
+    guard = RunnableInputGuard(policy=BASIC)
+    message = HumanMessage("Hello")
+    guard.invoke([message])
+    assert len(guard._guard._seen) == 1
+    del message
+    gc.collect()
+    assert not guard._guard._seen
