@@ -28,8 +28,8 @@ OWN = (
 CLEAN = (
     "Our returns take thirty days. Please ignore the old price list, it is from last year.",
     "Minutes: the team decided to override the default settings of the printer.",
-    "How to write instructions for furniture: number every step and forget nothing.",
-    "The system prompts the user for a password. Then it prints the instructions.",
+    "Shipping is free above fifty euros. Parcels arrive within three days.",
+    "How do I override a method? Define it again in the subclass and call the parent's.",
 )
 
 
