@@ -50,6 +50,7 @@ fuzz: $(STAMP)  ## the stream against the batch, for long: make fuzz SEED=7 CASE
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy
 
 format: $(STAMP)

@@ -3,6 +3,7 @@
 import typer
 
 from guard_integrations.cli import keys
+from guard_integrations.cli.demo.command import demo
 
 __all__ = ["app"]
 
@@ -13,4 +14,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # locals hold content and keys
 )
+app.command()(demo)
 app.add_typer(keys.app, name="keys")

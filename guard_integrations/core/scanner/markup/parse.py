@@ -126,13 +126,11 @@ class _Reader:
 
     def read(self, options: pyromark.Options) -> Seen:
         for event, span in pyromark.events_with_range(self._text, options=options):
+            start, end = self._places[span["start"]], self._places[span["end"]]
             if isinstance(event, str):
                 if event == "Rule":
-                    self._seen.blocks.append(self._places[span["start"]])
+                    self._seen.blocks.append(start)
                 continue
-            if "Text" in event and not self._open:
-                continue
-            start, end = self._places[span["start"]], self._places[span["end"]]
             kind, value = next(iter(cast("Mapping[str, object]", event).items()))
             name, about = next(iter(value.items())) if isinstance(value, dict) else (str(value), None)
             if kind == "Start":

@@ -8,28 +8,21 @@ from guard_integrations.core.scanner.terminal import WRITTEN_BEGUN
 
 __all__ = ["begun", "begun_in_plain", "filler"]
 
-_MARKUP: Final = re.compile(r"(?:\\*<|\]|!+|\\+)\Z")
-_PLAIN: Final = re.compile(rf"{BARE_URL_BEGUN}|{WRITTEN_BEGUN}", re.IGNORECASE)
+_BEGUN: Final = re.compile(r"(?:\\*<|\]|!+|\\+)\Z")
 _NEAR: Final = 12
 """Characters that the beginning of a URL or of a written-out escape sequence has at most."""
-_LAST: Final = frozenset("hHtTpPsS:/fFwW")
-"""What the beginning of a URL ends with."""
 
 
 def begun(text: str) -> int:
     """Where, at the end of a text, there is what may become markup; the text's length where there is not."""
-    if text[-1:] not in {"!", "<", "]", "\\"}:
-        return begun_in_plain(text)
-    found = _MARKUP.search(text, len(text.rstrip("!<]\\")))
+    found = _BEGUN.search(text, len(text.rstrip("!<]\\")))
     return min(found.start() if found else len(text), begun_in_plain(text))
 
 
 def begun_in_plain(text: str) -> int:
     """Where, at the end of a text, there is what may become a URL or a written-out escape sequence."""
     size = len(text)
-    if text[-1:] not in _LAST and text.find("\\", max(0, size - _NEAR)) < 0:
-        return size
-    found = _PLAIN.search(text, max(0, size - _NEAR))
+    found = BARE_URL_BEGUN.search(text, max(0, size - _NEAR)) or WRITTEN_BEGUN.search(text, max(0, size - _NEAR))
     return found.start() if found else size
 
 
