@@ -22,7 +22,9 @@ _MOST_TAG: Final = 2048
 """Characters of a tag at most; what is longer is escaped."""
 
 TRIGGER: Final = re.compile(
-    r"!+\[|\]\(|\]:|\\*<[A-Za-z/!?]|(?:https?://|ftp://|wss?://|www\.)|" + WRITTEN_OPENING, re.IGNORECASE
+    # Bounded, since a long run of them would be tried from each of its characters.
+    r"!{1,64}\[|\]\(|\]:|\\{0,64}<[A-Za-z/!?]|(?:https?://|ftp://|wss?://|www\.)|" + WRITTEN_OPENING,
+    re.IGNORECASE,
 )
 """What a change may begin at. Before the first one in a block nothing is ever changed."""
 _AUTOLINK: Final = re.compile(r"<([A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>")

@@ -1,6 +1,5 @@
 """Where something may begin that is not all there yet, at the end of a text."""
 
-import re
 from typing import Final
 
 from guard_integrations.core.scanner.markup.urls import BARE_URL_BEGUN
@@ -8,15 +7,20 @@ from guard_integrations.core.scanner.terminal import WRITTEN_BEGUN
 
 __all__ = ["begun", "begun_in_plain", "filler"]
 
-_BEGUN: Final = re.compile(r"(?:\\*<|\]|!+|\\+)\Z")
 _NEAR: Final = 12
 """Characters that the beginning of a URL or of a written-out escape sequence has at most."""
 
 
 def begun(text: str) -> int:
     """Where, at the end of a text, there is what may become markup; the text's length where there is not."""
-    found = _BEGUN.search(text, len(text.rstrip("!<]\\")))
-    return min(found.start() if found else len(text), begun_in_plain(text))
+    place = len(text)
+    if text.endswith("<"):
+        place = len(text[:-1].rstrip("\\"))
+    elif text.endswith(("!", "\\")):
+        place = len(text.rstrip(text[-1]))
+    elif text.endswith("]"):
+        place -= 1
+    return min(place, begun_in_plain(text))
 
 
 def begun_in_plain(text: str) -> int:
