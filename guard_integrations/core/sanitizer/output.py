@@ -18,6 +18,7 @@ from guard_integrations.core.scanner.leak import LeakDetector
 from guard_integrations.core.scanner.markup import MarkupDetector, Render
 from guard_integrations.core.scanner.rule import Rule, rules_of
 from guard_integrations.core.scanner.session import RuleDetector
+from guard_integrations.core.scanner.wordwise import Wordwise
 from guard_integrations.errors import PolicyError
 
 __all__ = ["OutputSanitizer", "compiled", "detector_of"]
@@ -77,9 +78,10 @@ class OutputSanitizer:
         passes = (
             self._invisible(),
             (detector_of(self.policy, traceless, vault=vault),) if traceless else (),
-            self._leaks(system_prompt),
             # This looks for everything again: beside a label there may be what was not there before.
             (detector_of(self.policy, rules, vault=vault),),
+            # The letters of a label may be the rest of a word of the prompt.
+            self._leaks(system_prompt),
             # What has been written in another's stead may be the half of a link.
             self._markup(render),
         )
@@ -107,7 +109,8 @@ class OutputSanitizer:
     def _leaks(self, system_prompt: str | None) -> tuple[Detector, ...]:
         if not system_prompt:
             return ()
-        return (LeakDetector(system_prompt, action=self.policy.actions.leak, disabled=self.policy.disabled_rules),)
+        leaks = LeakDetector(system_prompt, action=self.policy.actions.leak, disabled=self.policy.disabled_rules)
+        return (Wordwise(leaks),)
 
     def sanitize(self, text: str, *, restore: bool = True) -> Sanitized:
         """Makes a whole answer safe.
