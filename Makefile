@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_CHECK := $(VENV)/.installed-for-check
 CHECK  := '.[aws,azure,gcp,redis,vault]' --group check
 
-.PHONY: demo test check chaos fuzz lint format bench constraints clean
+.PHONY: demo test check lowest chaos fuzz lint format bench constraints clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt Makefile
@@ -36,8 +36,24 @@ demo: $(STAMP)  ## real text through the whole system, offline
 test: $(STAMP)  ## the tests, under five minutes; no root, no server
 	@$(BIN)/python -m pytest
 
-check: $(STAMP_CHECK)  ## everything slow
+check: $(STAMP_CHECK) lowest  ## everything slow
 	@$(BIN)/python -m pytest -m slow
+
+LOWEST       := .venv-lowest
+LOWEST_TESTS := tests/langchain
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt Makefile
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --clear --python "$(PYTHON)" $(LOWEST) && \
+	  uv pip install --quiet --python $(LOWEST)/bin/python --constraints constraints-lowest.txt -e '.[langchain,agents,llama-index,cli,dotenv,testing]' --group dev; \
+	else \
+	  $(PYTHON) -m venv --clear $(LOWEST) && \
+	  $(LOWEST)/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt -e '.[langchain,agents,llama-index,cli,dotenv,testing]' --group dev; \
+	fi
+	@touch $@
+
+lowest: $(LOWEST)/.installed  ## the frameworks' tests on the oldest versions that are supported
+	@$(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
 
 chaos: $(STAMP)  ## 10,000 requests over keys that fail: what do callers see?
 	@$(BIN)/python tests/rotation/chaos.py
@@ -60,9 +76,13 @@ format: $(STAMP)
 bench: $(STAMP)
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done
 
-constraints:  ## pins anew; needs uv
+OLDEST := langchain-core==1.4.7 langchain-mistralai==1.1.5 langchain==1.3.0 llama-index-core==0.14.5 llama-index-llms-mistralai==0.11.0 mistralai==3.0.0
+constraints:  ## pins anew, the newest and the oldest; needs uv
+	printf '%s\n' $(OLDEST) | uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --extra langchain --extra agents --extra llama-index --extra cli --extra dotenv --extra testing --group dev \
+	  --constraints - pyproject.toml --output-file constraints-lowest.txt
 	uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --all-extras --group dev --group check pyproject.toml --output-file constraints.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
