@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from guard_integrations.core.moderation.forks import keep_through_forks
@@ -33,6 +33,15 @@ class _Running(Generic[R]):
     thread: threading.Thread
     stop: asyncio.Event
     resource: R
+    working: "set[asyncio.Task[Any]]" = field(default_factory=set)
+
+    async def tracked(self, work: Callable[[R], Coroutine[Any, Any, T]]) -> T:
+        """Does work, and is known to whoever has to end it."""
+        task = asyncio.current_task()
+        if task is not None:
+            self.working.add(task)
+            task.add_done_callback(self.working.discard)
+        return await work(self.resource)
 
 
 class LoopThread(Generic[R]):
@@ -70,7 +79,7 @@ class LoopThread(Generic[R]):
             if self._running is None:
                 self._running = self._start()
                 self._finalizer = weakref.finalize(self, _stop, self._running)
-            return asyncio.run_coroutine_threadsafe(work(self._running.resource), self._running.loop)
+            return asyncio.run_coroutine_threadsafe(self._running.tracked(work), self._running.loop)
 
     def close(self) -> None:
         """Cancels what runs, closes the resource and ends the thread. May be called again."""
@@ -104,15 +113,19 @@ async def _serve(started: Future[_Running[R]], opened: Callable[[], R], closed: 
     except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for it
         started.set_exception(error)
         return
-    stop = asyncio.Event()
-    started.set_result(
-        _Running(loop=asyncio.get_running_loop(), thread=threading.current_thread(), stop=stop, resource=resource)
+    running = _Running(
+        loop=asyncio.get_running_loop(),
+        thread=threading.current_thread(),
+        stop=asyncio.Event(),
+        resource=resource,
     )
-    await stop.wait()
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
+    started.set_result(running)
+    await running.stop.wait()
+    # Only what was handed in: what that has begun in its turn is for the resource to end.
+    working = list(running.working)
+    for task in working:
         task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
+    await asyncio.gather(*working, return_exceptions=True)
     await closed(resource)
 
 

@@ -99,7 +99,11 @@ class SharedCache:
             task.add_done_callback(self._writing.discard)
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Gives up what is being written, and closes the connections."""
+        writing = list(self._writing)
+        for task in writing:
+            task.cancel()
+        await asyncio.gather(*writing, return_exceptions=True)
         await self._redis.aclose()
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> bool:

@@ -23,7 +23,8 @@ __all__ = ["Question", "Wire", "WireSettings"]
 BREAKER_FAILURES = 5
 BREAKER_RECOVERY = 30.0
 
-_EXCHANGES: "set[asyncio.Task[Any]]" = set()
+_CLOSING = 1.0
+"""Seconds that exchanges have to end when the pool is closed."""
 _STALE = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 _ADVICE = {
     401: "no API key was accepted: replace the keys",
@@ -73,10 +74,13 @@ class Wire:
             # Answers 429 and 5xx are the auth flow's to retry; this is for connections that do not come about.
             transport=settings.transport or httpx.AsyncHTTPTransport(retries=1, limits=limits),
         )
+        self._exchanges: set[asyncio.Task[Any]] = set()
         self.shared_cache = settings.shared_cache() if settings.shared_cache else None
 
     async def aclose(self) -> None:
-        """Closes the pool."""
+        """Closes the pool, once the exchanges that callers have left are at their ends."""
+        if self._exchanges:
+            await asyncio.wait(self._exchanges, timeout=_CLOSING)
         await self._client.aclose()
         if self.shared_cache is not None:
             await self.shared_cache.aclose()
@@ -108,7 +112,7 @@ class Wire:
     async def _ask(self, question: Question) -> tuple[Answer, ...] | GuardError:
         """The answers, or the error to raise once no other is being handled."""
         try:
-            response = await _within(self._timeout, self._post(question))
+            response = await self._within(self._timeout, self._post(question))
         except GuardError as error:
             return error
         except (TimeoutError, httpx.TimeoutException):
@@ -125,39 +129,37 @@ class Wire:
             # A connection that was kept open may be closed by the server at the moment of its next use.
             return await self._client.post(question.path, json=body)
 
+    async def _within(self, seconds: float, exchange: Coroutine[Any, Any, T]) -> T:
+        """Its result, unless it takes too long or the caller is cancelled; then the exchange is cancelled by anyio.
 
-async def _within(seconds: float, exchange: Coroutine[Any, Any, T]) -> T:
-    """Its result, unless it takes too long or the caller is cancelled; then the exchange is cancelled by anyio.
+        The connection pool closes what it has open under anyio's shields. A task's own `cancel` passes through those,
+        and costs the pool a connection for good when it comes at the wrong moment; so the exchange runs in a task
+        that nobody cancels.
 
-    The connection pool closes what it has open under anyio's shields. A task's own `cancel` passes through those,
-    and costs the pool a connection for good when it comes at the wrong moment; so the exchange runs in a task that
-    nobody cancels.
+        Raises:
+            TimeoutError: when it takes too long.
+        """
+        scope = CancelScope()
 
-    Raises:
-        TimeoutError: when it takes too long.
-    """
-    scope = CancelScope()
+        async def shielded() -> T:
+            with scope:
+                return await exchange
+            raise TimeoutError
 
-    async def shielded() -> T:
-        with scope:
-            return await exchange
-        raise TimeoutError
+        scope.deadline = current_time() + seconds
+        task = asyncio.get_running_loop().create_task(shielded())
+        self._exchanges.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            scope.cancel()
 
-    scope.deadline = current_time() + seconds
-    task = asyncio.get_running_loop().create_task(shielded())
-    _EXCHANGES.add(task)
-    task.add_done_callback(_ended)
-    try:
-        return await asyncio.shield(task)
-    finally:
-        scope.cancel()
-
-
-def _ended(task: "asyncio.Task[Any]") -> None:
-    _EXCHANGES.discard(task)
-    if not task.cancelled():
-        # Looked at, or asyncio would print it, with the request in its traceback.
-        task.exception()
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._exchanges.discard(task)
+        if not task.cancelled():
+            # Looked at, or asyncio would print it, with the request in its traceback.
+            task.exception()
 
 
 def _read(response: httpx.Response, expected: int) -> tuple[Answer, ...] | GuardUnavailable:
