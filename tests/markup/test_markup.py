@@ -177,7 +177,7 @@ def test_harmless_markdown_and_all_code_stay_as_they_are(text):
         ("see http://evil.example/?q=1.", "see [link removed].", ["markup-link-exfiltration"]),
         ("see www.evil.example/?q=1", "see [link removed]", ["markup-link-exfiltration"]),
         ("<javascript:alert(1)>", "&lt;javascript:alert(1)>", ["markup-active-html"]),
-        ("a <script>alert(1)</script> b", "a  b", ["markup-active-html"]),
+        ("a <script>alert(1)</script> b", "a   b", ["markup-active-html"]),
         ("a <script>alert(1)", "a &lt;script>alert(1)", ["markup-active-html"]),
         ("<b onclick=alert(1)>x</b>", "<b>x</b>", ["markup-active-html"]),
         ('<img src="http://evil.example/a.png">', "[image removed]", ["markup-image"]),
@@ -186,7 +186,7 @@ def test_harmless_markdown_and_all_code_stay_as_they_are(text):
         ("a\n\n<!-- hidden\n\n-->", "a\n\n&lt;!-- hidden\n\n-->", ["markup-active-html"]),
         ("- item\n\n    ![x](http://evil.example/?q)\n", "- item\n\n    [x] (link removed)\n", None),
         ("- ```\n  code\n![x](http://evil.example/?q)\n", "- ```\n  code\n[x] (link removed)\n", None),
-        ("Hello \\033[32mGREEN\\033[0m", "Hello GREEN ", ["terminal-escape-written"] * 2),
+        ("Hello \\033[32mGREEN\\033[0m", "Hello  GREEN ", ["terminal-escape-written"] * 2),
         ("\\0\\033[0m33[31m", "\\0 33[31m", ["terminal-escape-written"]),
         ("\\x1b]8;;http://evil.example\\x07link\\x1b]8;;\\x1b\\\\", "link ", ["terminal-escape-written"] * 2),
     ],
@@ -299,8 +299,8 @@ def test_findings_stand_where_they_were_found():
 
 def test_the_output_sanitizer_runs_it_on_what_the_others_left():
     answer = "![a](http://e.example/a.png) <script>x</script> `<script>`"
-    assert OutputSanitizer().sanitize(answer).text == "[a](http://e.example/a.png)  `<script>`"
-    assert OutputSanitizer(render="html").sanitize(answer).text == "![a](http://e.example/a.png)  ` "
+    assert OutputSanitizer().sanitize(answer).text == "[a](http://e.example/a.png)   `<script>`"
+    assert OutputSanitizer(render="html").sanitize(answer).text == "![a](http://e.example/a.png)   ` "
     listed = GuardPolicy(allowed_hosts=frozenset({"e.example"}))
     assert OutputSanitizer(listed).sanitize("![a](http://e.example/a.png)").text == "![a](http://e.example/a.png)"
     formed = "!john@evil.example(http://e.example/a.png) !\u200b[b](http://e.example/b.png)"

@@ -1,5 +1,6 @@
 """A text's letters and nothing else, so that re-cased, re-spaced, punctuated and accented copies read alike."""
 
+import re
 import string
 import unicodedata
 from typing import Final
@@ -24,12 +25,17 @@ class _Folded(dict[int, str]):
         return folded
 
 
-_FOLDED: Final = _Folded({code: chr(code) for code in range(128)})
+_FOLDED: Final = _Folded()
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
+
+
+def _fold_run(run: re.Match[str]) -> str:
+    return run[0].translate(_FOLDED)
 
 
 def fold(text: str, *, digits: bool = False) -> bytes:
     """A text's letters in lower case and without accents, and its ASCII digits where wanted, in UTF-8."""
-    plain = text if text.isascii() else text.translate(_FOLDED)
+    plain = text if text.isascii() else _NOT_ASCII.sub(_fold_run, text)
     return plain.encode("utf-8", "surrogatepass").translate(_LOWER, _NO_ALNUM if digits else _NO_LETTER)
 
 

@@ -79,8 +79,10 @@ class LeakSession:
             for leak in overlap.feed(text, final=final)
             if leak.rule not in self._disabled
         ]
-        edits = () if self._action is Action.FLAG else tuple(map(_edit, leaks))
         held = self._fed if final else min(overlap.hold for overlap in self._overlaps)
+        if not leaks:
+            return Step(decided=held)
+        edits = () if self._action is Action.FLAG else tuple(map(_edit, leaks))
         return Step(edits=edits, findings=tuple(map(self._finding, leaks)), decided=held)
 
     def _finding(self, leak: Leak) -> Finding:

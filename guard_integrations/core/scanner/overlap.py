@@ -1,5 +1,6 @@
 """The stretches that a growing text has in common with a prompt."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,6 +12,7 @@ __all__ = ["LABEL", "Leak", "Overlap"]
 LABEL: Final = "[REDACTED]"
 _GAP: Final = 256
 """Characters without a letter that end a stretch."""
+_DIGIT: Final = re.compile(r"\d")
 _KEEP: Final = 64
 """Folded bytes that are kept though nothing begins in them."""
 _LETTERS_ALONE: Final = 6
@@ -36,25 +38,38 @@ class Leak:
     shown: int
 
 
-@dataclass(slots=True)
 class _Tail:
-    """The folded bytes of a text's end, and for each the characters that it stands for."""
+    """The folded bytes of a text's end, and the characters that they stand for.
 
-    base: int  # place of the first byte kept, among all folded bytes
-    folded: bytearray
-    begins: list[int]
-    ends: list[int]
-    opens: list[bool]  # whether a word begins there
+    Args:
+        base: place of the first byte kept, among all folded bytes.
+    """
 
-    def append(self, byte: int, begin: int, end: int, *, opens: bool) -> None:
+    __slots__ = ("base", "begins", "digits", "folded", "opens")
+
+    def __init__(self) -> None:
+        self.base = 0
+        self.folded = bytearray()
+        self.begins: list[int] = []
+        self.opens = bytearray()
+        """Whether a word begins there."""
+        self.digits: dict[int, int] = {}
+        """Place of a byte that digits follow, and where they end."""
+
+    def append(self, byte: int, begin: int, *, opens: bool) -> None:
         self.folded.append(byte)
         self.begins.append(begin)
-        self.ends.append(end)
         self.opens.append(opens)
 
+    def end(self, place: int) -> int:
+        """One past the character that a byte comes from, and past the digits that follow it."""
+        return self.digits.get(place) or self.begins[place - self.base] + 1
+
     def drop(self, size: int) -> None:
-        del self.folded[:size], self.begins[:size], self.ends[:size], self.opens[:size]
+        del self.folded[:size], self.begins[:size], self.opens[:size]
         self.base += size
+        if self.digits:
+            self.digits = {place: end for place, end in self.digits.items() if place >= self.base}
 
 
 class Overlap:
@@ -66,7 +81,7 @@ class Overlap:
 
     def __init__(self, index: PromptIndex) -> None:
         self._index = index
-        self._tail = _Tail(0, bytearray(), [], [], [])
+        self._tail = _Tail()
         self._raw = 0  # characters folded
         self._pending = ""  # may be the beginning of a label, so not folded yet
         self._gap = 0  # characters since the last byte
@@ -79,19 +94,28 @@ class Overlap:
 
     def feed(self, text: str, *, final: bool) -> list[Leak]:
         """Leaks whose end is known with one more piece of the text."""
-        pieces = (self._pending + text).split(LABEL)
+        if self._pending or "[" in text:
+            self._take_labelled(self._pending + text, final=final)
+        else:
+            self._take(text)
+        ended = self._grow() if self._growing else []
+        if self._looked_up + GRAM <= self._end:
+            ended += self._begin()
+        if final:
+            ended += [(diagonal, start, self._end) for diagonal, start in self._growing.items()]
+        leaks = _merged([leak for stretch in ended if (leak := self._judge(*stretch))]) if ended else []
+        self._settle()
+        return leaks
+
+    def _take_labelled(self, text: str, *, final: bool) -> None:
+        """Folds a piece in which labels may be: no stretch goes on at them."""
+        pieces = text.split(LABEL)
         self._pending = "" if final else _label_begun(pieces[-1])
         pieces[-1] = pieces[-1][: len(pieces[-1]) - len(self._pending)]
         for number, piece in enumerate(pieces):
             if number:
                 self._break(len(LABEL))
             self._take(piece)
-        ended = [*self._grow(), *self._begin()]
-        if final:
-            ended += [(diagonal, start, self._end) for diagonal, start in self._growing.items()]
-        leaks = _merged([leak for stretch in ended if (leak := self._judge(*stretch))])
-        self._settle()
-        return leaks
 
     @property
     def hold(self) -> int:
@@ -103,36 +127,53 @@ class Overlap:
         return self._tail.base + len(self._tail.folded)
 
     def _take(self, text: str) -> None:
-        digits, tail = self._index.digits, self._tail
-        if digits and self._since_digit >= _LETTERS_ALONE and not any(map(str.isdigit, text)):
-            self._widen(len(text))
-            self._raw += len(text)
-            return
+        if self._index.digits:
+            self._take_alphanumeric(text)
+        else:
+            self._take_letters(text)
+        self._raw += len(text)
+
+    def _take_letters(self, text: str) -> None:
+        tail, after_letter = self._tail, self._after_letter
         for at, char in enumerate(text, self._raw):
             letter = char.isalpha()
-            taken = fold_character(char) if letter or digits else b""
-            if digits:
-                self._since_digit = 0 if char.isdigit() else self._since_digit + letter
-                taken = taken if self._since_digit < _LETTERS_ALONE else b""
+            taken = fold_character(char) if letter else b""
             for byte in taken:
-                tail.append(byte, at, at + 1, opens=not self._after_letter)
+                tail.append(byte, at, opens=not after_letter)
                 self._gap = 0
             if not taken:
-                if tail.ends and self._gap < _GAP and char.isdigit():
-                    tail.ends[-1] = at + 1
-                self._widen(1)
-            self._after_letter = letter
-        self._raw += len(text)
+                self._pass_by(char, at)
+            after_letter = letter
+        self._after_letter = after_letter
+
+    def _take_alphanumeric(self, text: str) -> None:
+        if self._since_digit >= _LETTERS_ALONE and _DIGIT.search(text) is None:
+            self._widen(len(text))
+            return
+        for at, char in enumerate(text, self._raw):
+            self._since_digit = 0 if char.isdigit() else self._since_digit + char.isalpha()
+            taken = fold_character(char) if self._since_digit < _LETTERS_ALONE else b""
+            for byte in taken:
+                self._tail.append(byte, at, opens=False)
+                self._gap = 0
+            if not taken:
+                self._pass_by(char, at)
+
+    def _pass_by(self, char: str, at: int) -> None:
+        """Notes a character that folds to nothing."""
+        if self._gap < _GAP and self._tail.begins and char.isdigit():
+            self._tail.digits[self._end - 1] = at + 1
+        self._widen(1)
 
     def _widen(self, size: int) -> None:
         """Counts characters that fold to nothing; where there are too many, no stretch goes on."""
         if self._gap < _GAP <= self._gap + size:
-            self._tail.append(0, self._raw, self._raw, opens=False)
+            self._tail.append(0, self._raw, opens=False)
         self._gap += size
 
     def _break(self, size: int) -> None:
         """Passes over a label, at which no stretch goes on."""
-        self._tail.append(0, self._raw, self._raw, opens=False)
+        self._tail.append(0, self._raw, opens=False)
         self._raw += size
         self._gap = 0
         self._since_digit = _LETTERS_ALONE
@@ -179,7 +220,7 @@ class Overlap:
             rule=verdict[0],
             view=verdict[1],
             start=tail.begins[start - tail.base],
-            end=tail.ends[end - 1 - tail.base],
+            end=tail.end(end - 1),
             shown=tail.begins[self._shown(diagonal, start, end) - tail.base],
         )
 
@@ -196,19 +237,32 @@ class Overlap:
         tail, index, end = self._tail, self._index, self._end
         self._compared = end
         gram = bytes(tail.folded[-GRAM:])
-        for place in index.places(gram) if gram in index.grams else ():
-            diagonal = place + GRAM - end
-            if diagonal not in self._growing:
-                self._growing[diagonal] = self._left(end - GRAM, place)
-        shown = min((self._shown(*stretch, end) for stretch in self._growing.items()), default=end)
-        for length in range(min(LEAD, len(tail.folded)) if index.openings else 0, 0, -1):
-            if tail.opens[-length] and bytes(tail.folded[-length:]) in index.openings:
-                shown = min(shown, end - length)
-                break
+        if gram in index.grams:
+            for place in index.places(gram):
+                diagonal = place + GRAM - end
+                if diagonal not in self._growing:
+                    self._growing[diagonal] = self._left(end - GRAM, place)
+        shown = end
+        if self._growing:
+            shown = min(self._shown(*stretch, end) for stretch in self._growing.items())
+        if index.openings:
+            shown = min(shown, self._opening())
         self._hold = tail.begins[shown - tail.base] if shown < end else None
-        drop = min([end - _KEEP, *self._growing.values()]) - tail.base
-        if drop > 0:
-            tail.drop(drop)
+        if len(tail.folded) > 2 * _KEEP:
+            drop = min([end - _KEEP, *self._growing.values()]) - tail.base
+            if drop > 0:
+                tail.drop(drop)
+
+    def _opening(self) -> int:
+        """Where, at the end, what follows a distinctive word of the prompt may have begun; the end where it has not."""
+        tail = self._tail
+        size = len(tail.folded)
+        at = tail.opens.find(1, max(0, size - LEAD))
+        while at >= 0:
+            if bytes(tail.folded[at:]) in self._index.openings:
+                return tail.base + at
+            at = tail.opens.find(1, at + 1)
+        return self._end
 
     def _left(self, at: int, place: int) -> int:
         """Where a stretch that goes through a place begins."""

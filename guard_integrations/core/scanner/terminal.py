@@ -20,10 +20,8 @@ _WRITTEN_BEL: Final = r"\\(?:x07|u0007|0?07|7|a)"
 _WRITTEN_ST: Final = rf"(?:{_WRITTEN_ESC}|\\e)\\{{1,2}}|\\(?:x9c|u009c)"
 WRITTEN_OPENING: Final = r"\\(?:x1b|x9[0bd-f8]|u00(?:1b|9[0bd-f8])|u\{0{0,4}1b\}|U0000001b|0?33|e[\[\]PX^_]|27\[)"
 """What a written-out escape sequence begins with, upper or lower case; for a pattern."""
-WRITTEN_BEGUN: Final = re.compile(
-    r"\\(?:x[19]?|u(?:0(?:0[19]?)?)?|u\{0{0,4}(?:1b?)?|U0{0,6}1?|0?3?|e|27?)?\Z", re.IGNORECASE
-)
-"""What such an opening may begin with, at the end of a text."""
+WRITTEN_BEGUN: Final = r"\\(?:x[19]?|u(?:0(?:0[19]?)?)?|u\{0{0,4}(?:1b?)?|U0{0,6}1?|0?3?|e|27?)?\Z"
+"""What such an opening may begin with, at the end of a text; for a pattern."""
 WRITTEN_ESCAPE: Final = re.compile(
     # OSC and its kin, with their payload in the same line
     rf"(?:(?:{_WRITTEN_ESC}|\\e)[\]PX^_]|\\(?:x|u00)(?:9[0d-f8]))"

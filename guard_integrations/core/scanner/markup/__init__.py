@@ -14,12 +14,16 @@ __all__ = ["MARKUP_RULES", "MarkupDetector", "Render"]
 Render: TypeAlias = Literal["markdown", "html", "text"]
 """Where a text will be shown: as rendered Markdown, as HTML, or as plain text, in a terminal or a chat."""
 
-_TELLING: tuple[str, ...] = ("<", "](", "![", "]:", "://", "\\")
-
 
 def _is_telling(text: str) -> bool:
-    """Whether there is anything in a text that a change could begin at."""
-    return any(telling in text for telling in _TELLING) or "www." in text.lower()
+    """Whether there is anything in a whole text that a change could begin at. One character is found fast, two are not."""
+    return (
+        "<" in text
+        or "\\" in text
+        or ("]" in text and any(telling in text for telling in ("](", "]:", "![")))
+        or ("/" in text and "://" in text)
+        or "www." in text.lower()
+    )
 
 
 class _Reader(Protocol):
@@ -84,10 +88,12 @@ class MarkupSession:
         self._fed = True
         reader = self._reader
         decided = reader.feed(text, final=final)
+        if not reader.edits and not reader.findings:
+            return Step(decided=decided)
         edits = tuple(Edit(start=start, end=end, text=new) for start, end, new in reader.edits)
         findings = tuple(
             Finding(
-                rule=rule,
+                rule=str(rule),
                 category=CATEGORIES[rule],
                 severity=MARKUP_RULES[rule][0],
                 start=start,

@@ -22,8 +22,7 @@ _MOST_TAG: Final = 2048
 """Characters of a tag at most; what is longer is escaped."""
 
 TRIGGER: Final = re.compile(
-    # Bounded, since a long run of them would be tried from each of its characters.
-    r"!{1,64}\[|\]\(|\]:|\\{0,64}<[A-Za-z/!?]|(?:https?://|ftp://|wss?://|www\.)|" + WRITTEN_OPENING,
+    r"!\[|\]\(|\]:|\\?<[A-Za-z/!?]|(?:https?://|ftp://|wss?://|www\.)|" + WRITTEN_OPENING,
     re.IGNORECASE,
 )
 """What a change may begin at. Before the first one in a block nothing is ever changed."""
@@ -43,6 +42,8 @@ _HIDDEN: Final = {
 _TANGLE: Final = re.compile(r"[<>\[\]\\&!`]|(?<=:)//|www\.", re.IGNORECASE)
 _BLOT: Final = "\x1f"
 """Stands for a character of code: a space to every pattern."""
+_WITH_USER: Final = re.compile(r"(?:https?|ftp|wss?)://[^\s@/\[\]()]{1,256}@[^\s<]*", re.IGNORECASE)
+"""A URL with a user before its host; for markdown-it that may hold anything, even a tag."""
 _RUNS_ON: Final = re.compile(rf"{BARE_URL.pattern}{_BLOT}?", re.IGNORECASE)
 _LINE_BREAK: Final = re.compile(r"\r\n?|\n")
 
@@ -136,14 +137,14 @@ class _Round:
     def _look(self, trigger: str, at: int) -> tuple[Change | None, int]:
         """The change at a trigger, and where to look on."""
         after = at + len(trigger)
-        if trigger.endswith("!["):
-            return self._image(after - 2), after
+        if trigger == "![":
+            return self._image(at), after
         if trigger == "](":
             return self._destination(at + 1), after
         if trigger == "]:":
             return self._definition(at + 1), after
         if "<" in trigger:
-            return self._escaped_angle(after - 2) if len(trigger) % 2 else self._angle(after - 2)
+            return self._escaped_angle(after - 2) if self._is_escaped(after - 2) else self._angle(after - 2)
         return self._escape(at) if trigger[0] == "\\" else self._bare(at)
 
     def _escape(self, at: int) -> tuple[Change | None, int]:
@@ -156,20 +157,20 @@ class _Round:
         return change, found.end()
 
     def _image(self, at: int) -> Change | None:
-        before = len(self._text[:at]) - len(self._text[:at].rstrip("\\"))
         image = self._images.get(at)
         if image is not None:
             if self._urls.load(image.destination) is None:
                 if image.opening is not None:
                     self._kept.add(image.opening - self._shift)
                 return None
-        elif before % 2 and not self._lost:
+        elif self._is_escaped(at) and not self._lost:
             return None
         elif not (self._lost or self._memory.definitions or "](" in self._text[at:]):
             self.images = True
             return None
-        start = len(self._text[:at].rstrip("!"))
-        return Change(start=start, end=at + 1, text="", rule=Fault.IMAGE)
+        # One more mark before it would make another image.
+        text = " " if self._text[at - 1 : at] == "!" else ""
+        return Change(start=at, end=at + 1, text=text, rule=Fault.IMAGE)
 
     def _destination(self, at: int) -> Change | None:
         """The change to a destination whose parenthesis opens at a place."""
@@ -256,7 +257,7 @@ class _Round:
         return Change(start=at, end=end, text=text, rule=verdict.rule), end
 
     def _bare(self, at: int) -> tuple[Change | None, int]:
-        found = BARE_URL.match(self._text, at)
+        found = _WITH_USER.match(self._text, at) or BARE_URL.match(self._text, at)
         if found is None:
             return None, at + 1
         end = at + bare_end(found[0])
@@ -281,6 +282,13 @@ class _Round:
     def _breaks(self, start: int, end: int) -> str:
         """The line breaks of a stretch: they stay, so that the blocks of the text do."""
         return "".join(_LINE_BREAK.findall(self._block[start:end]))
+
+    def _is_escaped(self, at: int) -> bool:
+        """Whether an odd number of backslashes stands before a place."""
+        start = at
+        while start and self._text[start - 1] == "\\":
+            start -= 1
+        return (at - start) % 2 == 1
 
     def _is_code(self, start: int, end: int) -> bool:
         index = bisect_left(self._code, (end, 0))

@@ -28,7 +28,11 @@ _MARGIN: Final = re.compile(r"(?!\d{1,9}[.)])[^\s>*+\-]")
 _FENCE: Final = re.compile(r"[ \t>*+\-\d.)]*(?:`{3}|~{3})")
 _MARKER: Final = re.compile(r"[ \t>]*(?:[-*+_#>]|\d{1,9}[.)])")
 _LONGEST_FENCE: Final = 1000
-_NEAR: Final = 1024
+_TELLING: Final = re.compile(r"[<\[(:/.\\]")
+"""What there is in every trigger."""
+_NEAR: Final = 12
+"""Characters that a trigger has at most, but for what repeats in it."""
+_CUT: Final = 1024
 """Characters in which a place to cut is looked for."""
 
 
@@ -71,10 +75,12 @@ class Markdown:
     def _shown(self) -> int:
         """How much of the block may be shown: what comes before its first trigger, or before what may become one."""
         block = self._block
-        if self._trigger is None:
-            found = TRIGGER.search(block, self._searched)
-            self._trigger = found and found.start()
-            self._searched = max(0, len(block) - 12)
+        if self._trigger is None and self._searched < len(block):
+            near = max(0, self._searched - _NEAR)
+            if _TELLING.search(block, near):
+                found = TRIGGER.search(block, near)
+                self._trigger = found and found.start()
+            self._searched = len(block)
         if self._trigger is not None:
             return self._trigger
         return begun(block)
@@ -188,7 +194,7 @@ class Markdown:
 
     def _cut(self) -> None:
         """Decides the beginning of a block that is too long, as if nothing in it were code."""
-        space = max(self._block.rfind(char, MOST - _NEAR, MOST) for char in " \t\n\r")
+        space = max(self._block.rfind(char, MOST - _CUT, MOST) for char in " \t\n\r")
         size = MOST if space < 0 else space + 1
         self._lost = True
         self._within = self._line < size and self._block[size - 1] not in "\r\n"

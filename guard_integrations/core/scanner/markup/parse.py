@@ -16,7 +16,7 @@ _LISTS: Final = frozenset({"List", "FootnoteDefinition"})
 _CONTAINERS: Final = _LISTS | {"Item", "BlockQuote"}
 _BLOCKS: Final = _CONTAINERS | {"Paragraph", "Heading", "CodeBlock", "HtmlBlock", "Table"}
 _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
-_LINE_OF_HTML: Final = re.compile(r"[\r\n][ \t>]*<")
+_LINE_BREAK: Final = re.compile(r"[\r\n]")
 _SURROGATES: Final = dict.fromkeys(range(0xD800, 0xE000), "?")
 
 
@@ -60,7 +60,7 @@ class Seen:
 
     Args:
         code: fenced and indented code blocks.
-        spans: code spans.
+        spans: code spans of one line.
         links: links and images.
         definitions: link reference definitions: start, end.
         blocks: where blocks begin.
@@ -102,15 +102,19 @@ def parse(text: str) -> Seen:
 
 
 class _Places(dict[int, int]):
-    """Place of a character, by its first byte in UTF-8."""
+    """Place of a character, by its first byte in UTF-8. Events come nearly in order, so each counts on from the last."""
 
     def __init__(self, text: str) -> None:
         self._text = b"" if text.isascii() else text.encode()
+        self._last = (0, 0)
 
     def __missing__(self, byte: int) -> int:
         if not self._text:
             return byte
-        self[byte] = place = len(self._text[:byte].decode("utf-8", "ignore"))
+        start, place = self._last if self._last[0] <= byte else (0, 0)
+        place += len(self._text[start:byte].decode("utf-8", "ignore"))
+        self._last = (byte, place)
+        self[byte] = place
         return place
 
 
@@ -126,11 +130,13 @@ class _Reader:
 
     def read(self, options: pyromark.Options) -> Seen:
         for event, span in pyromark.events_with_range(self._text, options=options):
-            start, end = self._places[span["start"]], self._places[span["end"]]
             if isinstance(event, str):
                 if event == "Rule":
-                    self._seen.blocks.append(start)
+                    self._seen.blocks.append(self._places[span["start"]])
                 continue
+            if "Text" in event and not self._open:
+                continue
+            start, end = self._places[span["start"]], self._places[span["end"]]
             kind, value = next(iter(cast("Mapping[str, object]", event).items()))
             name, about = next(iter(value.items())) if isinstance(value, dict) else (str(value), None)
             if kind == "Start":
@@ -138,8 +144,8 @@ class _Reader:
             elif kind == "End":
                 self._end(name, end)
             else:
-                # Some renderers see a block of HTML at the beginning of any line, even where a span goes on.
-                if kind == "Code" and not _LINE_OF_HTML.search(self._text, start, end):
+                # Where a span goes on in the next line, some renderers see another block begin there.
+                if kind == "Code" and _LINE_BREAK.search(self._text, start, end) is None:
                     self._seen.spans.append((start, end))
                 self._inside(end)
         for definition in pyromark.reference_definitions(self._text, options=options).values():

@@ -1,5 +1,6 @@
 """Where something may begin that is not all there yet, at the end of a text."""
 
+import re
 from typing import Final
 
 from guard_integrations.core.scanner.markup.urls import BARE_URL_BEGUN
@@ -7,26 +8,27 @@ from guard_integrations.core.scanner.terminal import WRITTEN_BEGUN
 
 __all__ = ["begun", "begun_in_plain", "filler"]
 
+_PLAIN: Final = re.compile(rf"{BARE_URL_BEGUN}|{WRITTEN_BEGUN}", re.IGNORECASE)
 _NEAR: Final = 12
 """Characters that the beginning of a URL or of a written-out escape sequence has at most."""
+_LAST: Final = frozenset("hHtTpPsS:/fFwW")
+"""What the beginning of a URL ends with."""
 
 
 def begun(text: str) -> int:
     """Where, at the end of a text, there is what may become markup; the text's length where there is not."""
-    place = len(text)
-    if text.endswith("<"):
-        place = len(text[:-1].rstrip("\\"))
-    elif text.endswith(("!", "\\")):
-        place = len(text.rstrip(text[-1]))
-    elif text.endswith("]"):
-        place -= 1
-    return min(place, begun_in_plain(text))
+    plain = begun_in_plain(text)
+    if not text.endswith(("!", "<", "]", "\\")):
+        return plain
+    return min(plain, len(text) - 1 - text.endswith("\\<"))
 
 
 def begun_in_plain(text: str) -> int:
     """Where, at the end of a text, there is what may become a URL or a written-out escape sequence."""
     size = len(text)
-    found = BARE_URL_BEGUN.search(text, max(0, size - _NEAR)) or WRITTEN_BEGUN.search(text, max(0, size - _NEAR))
+    if text[-1:] not in _LAST and text.find("\\", max(0, size - _NEAR)) < 0:
+        return size
+    found = _PLAIN.search(text, max(0, size - _NEAR))
     return found.start() if found else size
 
 
@@ -35,4 +37,4 @@ def filler(before: str) -> str:
 
     Where they met, a tag, a URL or an e-mail address could begin that was not there before.
     """
-    return "" if not before or before[-1].isspace() else " "
+    return "" if not before or before[-1] in "\r\n" else " "

@@ -34,11 +34,8 @@ _SHORT: Final = 3
 
 BARE_URL: Final = re.compile(r"(?:https?://|ftp://|wss?://|www\.)[^\s<]+", re.IGNORECASE)
 """A URL that stands in a text by itself, with the punctuation that follows it; GFM's autolinks and more."""
-BARE_URL_BEGUN: Final = re.compile(
-    r"(?:h(?:t(?:t(?:ps?:?/?)?)?)?|https?:?/?|f(?:t(?:p:?/?)?)?|w(?:s|ss|ww?)?(?:(?<=s):/?)?)\Z",
-    re.IGNORECASE,
-)
-"""What a bare URL may begin with, at the end of a text."""
+BARE_URL_BEGUN: Final = r"(?:h(?:t(?:tps?:?/?|t)?)?|f(?:tp?:?/?)?|w(?:ww?|ss?:?/?)?)\Z"
+"""What a bare URL may begin with, at the end of a text; for a pattern."""
 _TRAILING: Final = "?!.,:;*_~'\"&|"
 
 
@@ -174,7 +171,7 @@ def _query(path: str) -> bool:
 def _opaque(path: str) -> int:
     """Characters of the pieces that are neither words nor short numbers."""
     plain = unquote(path)
-    if any(char.isspace() or not char.isprintable() for char in plain):
+    if " " in plain or not plain.isprintable():
         return len(plain)
     return sum(len(piece) for piece in _PIECE.findall(plain) if not _is_word(piece))
 
