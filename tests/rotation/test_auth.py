@@ -164,6 +164,16 @@ def test_a_403_that_every_key_gets_is_the_requests_fault(call, library, auth_of)
     assert [each.failures for each in ring.status()] == [0, 0]
 
 
+def test_a_403_is_blamed_on_the_key_only_when_another_one_gets_through(call, library, auth_of):
+    ring, auth = auth_of(A, B)
+    wire = Wire(library, **{A: [(403,)], B: [(422,), (200,)]})
+    assert call(auth, wire).status_code == 422
+    assert ring.status()[0].failures == 0
+    ring.rotate()
+    assert call(auth, wire).status_code == 200
+    assert ring.status()[0].failures == 1
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_server_error_is_tried_again_with_the_same_key(  # noqa: PLR0913, PLR0917 - fixtures
     status, call, library, auth_of, clock, seen
@@ -254,6 +264,28 @@ def test_no_key_stays_with_a_transport_error(redirect, library, auth_of):
         asyncio.run(run())
     assert A not in str(caught.value.request.headers.raw)
     assert len(lost) == 2
+
+
+def test_no_key_stays_with_a_request_that_was_cancelled_and_another_call_may_prove_the_key(library, auth_of, clock):
+    ring, auth = auth_of(A, B)
+    ring.report_auth_failure(ring.lease())
+    ring.lease()
+    clock.now += 30
+
+    async def hang(request):
+        assert request.headers["Authorization"] == f"Bearer {A}"
+        await asyncio.sleep(60)
+
+    async def run():
+        async with library.AsyncClient(auth=auth, transport=library.MockTransport(hang)) as client:
+            request = client.build_request("POST", URL, json={})
+            ring.rotate()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.send(request), 0.05)
+            return request
+
+    assert A not in str(asyncio.run(run()).headers.raw)
+    assert ring.lease().label == "key-1"
 
 
 def test_an_unfollowed_redirect_keeps_no_key(call, library, auth_of):

@@ -36,6 +36,14 @@ SCENARIOS = {
 }
 
 
+KINDS = [
+    "sync",
+    "async stream",
+    pytest.param("async", marks=pytest.mark.slow),
+    pytest.param("sync stream", marks=pytest.mark.slow),
+]
+
+
 @pytest.fixture
 def log():
     """Every logger at DEBUG, with arguments and tracebacks, into one text."""
@@ -117,7 +125,7 @@ def hunt(call, log, seen, capsys):
     assert "DEBUG" in log.getvalue() or "started" in log.getvalue() or "HTTP Request" in log.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["sync", "async", "sync stream", "async stream"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_http_clients_leave_no_key_anywhere(kind, library, scene, log, seen, capsys):  # noqa: PLR0913, PLR0917 - fixtures
     ring, base = scene
     url = f"{base}/v1/chat/completions"
@@ -139,7 +147,7 @@ def test_the_http_clients_leave_no_key_anywhere(kind, library, scene, log, seen,
     hunt(in_sync if kind.startswith("sync") else lambda: asyncio.run(in_async()), log, seen, capsys)
 
 
-@pytest.mark.parametrize("kind", ["sync", "async", "sync stream", "async stream"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_mistral_sdk_leaves_no_key_anywhere(kind, scene, log, seen, capsys):
     httpx2 = pytest.importorskip("httpx2", reason="httpx2 comes with mistralai")
     sdk = pytest.importorskip("mistralai.client", reason="mistralai is not installed")

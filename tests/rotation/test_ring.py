@@ -73,7 +73,8 @@ def test_a_late_success_does_not_heal_a_key_that_failed_since(clock):
     early = ring.lease()
     ring.report_auth_failure(ring.lease())
     ring.report_success(early)
-    assert states(ring)[0] is KeyState.COOLING
+    clock.now += 30
+    assert states(ring)[0] is KeyState.PROBING
 
 
 def test_a_key_that_fails_for_long_is_dead_and_tried_again_at_the_longest_cooldown(clock, seen):
@@ -178,3 +179,39 @@ def test_learning_takes_over_what_others_know_and_no_more(clock):
     clock.now += 100
     ring.report_auth_failure(ring.lease())
     assert ring.status()[0].failures == 3
+
+
+def test_a_failure_does_not_shorten_what_was_learned(clock):
+    ring = KeyRing([A], cooldown=30, clock=clock)
+    lease = ring.lease()
+    ring.learn((Rest(subject=ring.rests()[0].subject, seconds=500, times=0),))
+    ring.report_auth_failure(lease)
+    assert ring.status()[0].ready_in == 500
+
+
+def test_a_key_that_the_call_has_tried_comes_last(clock):
+    ring = KeyRing([A, B], clock=clock)
+    assert ring.take(tried={"key-1"}).label == "key-2"
+    assert ring.take(tried={"key-1", "key-2"}).label == "key-1"
+    ring.report_auth_failure(ring.lease())
+    assert ring.take(tried={"key-1"}).label == "key-1"
+
+
+def test_a_key_that_the_call_prefers_is_kept_past_a_rotation_but_not_past_a_failure(clock):
+    ring = KeyRing([A, B], rotation_interval=60, clock=clock)
+    clock.now += 60
+    assert ring.take(prefer="key-1").label == "key-1"
+    assert ring.lease().label == "key-2"
+    ring.report_auth_failure(ring.take(prefer="key-1"))
+    assert ring.take(prefer="key-1").label == "key-2"
+
+
+def test_an_attempt_that_told_nothing_leaves_the_proof_to_the_next(clock):
+    ring = KeyRing([A, B], cooldown=30, clock=clock)
+    ring.report_auth_failure(ring.lease())
+    assert ring.lease().label == "key-2"
+    clock.now += 30
+    ring.rotate()
+    probe = ring.lease()
+    ring.release(probe)
+    assert ring.lease().label == "key-1"
