@@ -230,3 +230,16 @@ def test_a_fork_in_the_middle_of_everything_leaves_the_child_a_ring_that_works(c
             finally:
                 os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_whoever_needs_a_refresh_shares_the_one_under_way(clock):
+    source = Given(A)
+    ring = KeyRing.from_source(source, clock=clock)
+    source.gate.clear()
+    clock.now += LEAST_INTERVAL
+    first = ring.refresher.refresh()
+    clock.now += LEAST_INTERVAL
+    assert ring.refresher.refresh() is first
+    source.gate.set()
+    assert first.result(5) is False
+    assert source.asked == 2
