@@ -77,3 +77,15 @@ def test_a_toml_file_is_read_and_its_faults_are_named(tmp_path):
             GuardPolicy.from_toml(file)
     with pytest.raises(PolicyError, match="cannot be read"):
         GuardPolicy.from_toml(tmp_path / "none.toml")
+
+
+def test_a_changed_copy_is_another_policy_and_leaves_this_one_as_it_was():
+    policy = GuardPolicy.strict(hash_key="a key of the test's", disabled_rules={"x"})
+    before = policy.fingerprint
+    other = policy.model_copy(update={"max_input_chars": 7})
+    assert (other.max_input_chars, policy.max_input_chars) == (7, 100_000)
+    assert policy.fingerprint == before != other.fingerprint
+    assert (other.profile, other.actions, other.hash_key) == (policy.profile, policy.actions, policy.hash_key)
+    assert policy.model_copy() is policy
+    with pytest.raises(ValidationError):
+        policy.model_copy(update={"max_input_chars": -1})

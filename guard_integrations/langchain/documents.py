@@ -53,6 +53,10 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
 
     _made: tuple[tuple[Any, ...], InputSanitizer, str] | None = PrivateAttr(default=None)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without what was compiled: it is made anew where it is needed."""
+        return {**super().__getstate__(), "__pydantic_private__": {"_made": None}}
+
     def transform_documents(self, documents: Sequence[Document], **kwargs: Any) -> list[Document]:
         """Copies of the documents, made safe."""
         guarded = (self._guarded(document) for document in documents)
