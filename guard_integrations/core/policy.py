@@ -208,7 +208,7 @@ class GuardPolicy(_Frozen):
         canonical = json.dumps(settings, sort_keys=True).encode()
         return hmac.new(self._configured_hash_key(), canonical, hashlib.sha256).hexdigest()[:16]
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - pydantic's signature
         """The policy itself, or another one with some settings changed, which are validated.
 
         Pydantic's own would write them into what `__copy__` gives, and so into this policy.
