@@ -3,7 +3,6 @@
 import json
 import ssl
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -232,33 +231,34 @@ def test_azure_key_vault(tmp_path):
 
 
 class Vault:
-    """Vault's KV engine and its tokens, which live for two seconds."""
+    """Vault's KV engine and its tokens, which live for an hour of its own clock."""
 
-    life = 2.0
+    life = 3600
 
     def __init__(self):
         self.versions = [{"MISTRAL_API_KEYS": A}]
         self.tokens = {"first": self.life}
-        self.born = {"first": time.monotonic()}
+        self.now = 0
+        self.born = {"first": 0}
         self.asked = []
         self.peer = Peer(self.answer)
         self.url = f"http://127.0.0.1:{self.peer.port}"
 
     def left(self, token):
-        return self.tokens[token] - (time.monotonic() - self.born[token])
+        return self.tokens[token] - (self.now - self.born[token])
 
     def answer(self, method, path, headers, body):
         self.asked.append(path.removeprefix("/v1/"))
         if path == "/v1/auth/approle/login":
-            self.tokens["second"], self.born["second"] = self.life, time.monotonic()
-            return 200, {}, {"auth": {"client_token": "second", "renewable": True, "lease_duration": 2}}
+            self.tokens["second"], self.born["second"] = self.life, self.now
+            return 200, {}, {"auth": {"client_token": "second", "renewable": True, "lease_duration": self.life}}
         token = headers.get("X-Vault-Token", "")
         if token not in self.tokens or self.left(token) <= 0:
             return 403, {}, {"errors": ["permission denied"]}
         if path == "/v1/auth/token/lookup-self":
             return 200, {}, {"data": {"renewable": True, "ttl": self.left(token), "creation_ttl": self.life}}
         if path == "/v1/auth/token/renew-self":
-            self.born[token] = time.monotonic()
+            self.born[token] = self.now
             return 200, {}, {"auth": {"client_token": token}}
         if path.partition("?")[0] == "/v1/team/data/mistral":
             return 200, {}, {"data": {"data": self.versions[-1], "metadata": {"version": len(self.versions)}}}
@@ -282,7 +282,7 @@ def test_hashicorp_vault(vault):
     assert values(source.fetch()) == [A]
     assert_a_rotation_at_the_provider_loses_no_request(source, lambda: vault.versions.append({"MISTRAL_API_KEY": B}))
     for _ in range(3):  # a token that is used lives on
-        vault.born["first"] -= vault.life * 0.7
+        vault.now += 2500
         assert values(source.fetch()) == [B]
     assert vault.asked.count("auth/token/renew-self") == 3
     with pytest.raises(GuardUnavailable, match="InvalidPath") as caught:
@@ -294,7 +294,7 @@ def test_hashicorp_vault(vault):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # as above
 def test_a_vault_token_that_ran_out_is_an_error_or_a_new_login(vault):
     pytest.importorskip("hvac", reason="the extra `vault` is not installed; make check installs it")
-    vault.born["first"] -= vault.life
+    vault.now += vault.life
     with pytest.raises(GuardUnavailable, match="Forbidden") as caught:
         HashiCorpVaultSource(path="mistral", mount_point="team").fetch()
     assert caught.value.__context__ is None
