@@ -61,7 +61,22 @@ class Said:
         blocks: list[ContentBlock] = [TextBlock(text=self._text), *self._calls]
         if self._thinking:
             blocks.insert(0, ThinkingBlock(content=self._thinking))
-        return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
+        kind = ChatMessage if len(blocks) == 1 else ManyBlocks
+        return kind(role=MessageRole.ASSISTANT, blocks=blocks)
+
+
+class ManyBlocks(ChatMessage):
+    """A message of several blocks that a chat engine may still put its whole text into.
+
+    Before 0.14.23, LlamaIndex does that by `content`, which refuses a message of several blocks.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "content" and isinstance(value, str):
+            others = [block for block in self.blocks if not isinstance(block, TextBlock)]
+            self.blocks = [*others, TextBlock(text=value)]
+        else:
+            super().__setattr__(name, value)
 
 
 class RefusedMessage(ChatMessage):
