@@ -9,6 +9,7 @@ from llama_index.core.memory import BaseMemory
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.markup import Render
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._messages import BLOCKED_TEXT, TurnGuard, is_answer, rewrite_message, stage_of
 
@@ -19,11 +20,16 @@ class MemoryGuard:
     """Makes a message fit to be remembered, by its role: turns as what comes in, answers as what goes out."""
 
     def __init__(
-        self, policy: GuardPolicy, *, system_prompt: str | None = None, vault: PseudonymVault | None = None
+        self,
+        policy: GuardPolicy,
+        *,
+        system_prompt: str | None = None,
+        render: Render = "markdown",
+        vault: PseudonymVault | None = None,
     ) -> None:
         self._refusal = policy.refusal
         self._turns = TurnGuard(policy, vault=vault)
-        self._answers = OutputSanitizer(policy, system_prompt=system_prompt, vault=vault)
+        self._answers = OutputSanitizer(policy, system_prompt=system_prompt, render=render, vault=vault)
 
     def __call__(self, message: ChatMessage) -> ChatMessage:
         """A copy of a message made safe; a blocked answer is the refusal alone, a blocked turn says so.

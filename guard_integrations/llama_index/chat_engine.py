@@ -17,6 +17,7 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.markup import Render
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._memory import CleanMemory, MemoryGuard
 from guard_integrations.llama_index._responses import ResponseGuard
@@ -37,6 +38,7 @@ class GuardedChatEngine(BaseChatEngine):
         chat_engine: any chat engine of LlamaIndex that keeps its memory in `_memory`, as all its own do.
         policy: what is looked for and what is done about it.
         system_prompt: the model's instructions, which no answer may repeat.
+        render: where the answer will be shown.
         vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out;
             memory keeps the tokens.
         on_block: `raise` a `GuardBlocked`, or answer the policy's `refusal`.
@@ -46,12 +48,13 @@ class GuardedChatEngine(BaseChatEngine):
         GuardBlocked: from its methods, when a rule blocks and `on_block` is `raise`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each thing a reader decides
         self,
         chat_engine: BaseChatEngine,
         *,
         policy: GuardPolicy | None = None,
         system_prompt: str | None = None,
+        render: Render = "markdown",
         vault: PseudonymVault | None = None,
         on_block: Literal["raise", "refuse"] = "raise",
     ) -> None:
@@ -61,9 +64,9 @@ class GuardedChatEngine(BaseChatEngine):
         policy = policy or GuardPolicy()
         self._refusal = policy.refusal if on_block == "refuse" else None
         self._turns = InputSanitizer(policy, vault=vault)
-        self._remembered = MemoryGuard(policy, system_prompt=system_prompt, vault=vault)
+        self._remembered = MemoryGuard(policy, system_prompt=system_prompt, render=render, vault=vault)
         self._answers = ResponseGuard(
-            OutputSanitizer(policy, system_prompt=system_prompt, vault=vault),
+            OutputSanitizer(policy, system_prompt=system_prompt, render=render, vault=vault),
             refusal=self._refusal,
         )
         self._engine = copy.copy(chat_engine)

@@ -130,7 +130,7 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         super().__init__(**settings)
         named = dict.fromkeys(("pii", "secret"), Strategy.PSEUDONYMISE) if vault is not None else {}
         changes = {"actions": _REDACTION, "strategies": {**named, **self.policy.strategies}}
-        self._sanitizer = OutputSanitizer(self.policy.model_copy(update=changes), vault=vault)
+        self._sanitizer = OutputSanitizer(self.policy.model_copy(update=changes), render="text", vault=vault)
 
     @classmethod
     def class_name(cls) -> str:

@@ -13,6 +13,7 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.markup import Render
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._responses import ResponseGuard
 from guard_integrations.llama_index._spans import outside_spans
@@ -30,6 +31,7 @@ class GuardedQueryEngine(BaseQueryEngine):
         query_engine: any query engine, sync, async or streamed.
         policy: what is looked for and what is done about it.
         system_prompt: the model's instructions, which no answer may repeat.
+        render: where the answer will be shown.
         vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out.
         on_block: `raise` a `GuardBlocked`, or answer the policy's `refuse`.
 
@@ -37,12 +39,13 @@ class GuardedQueryEngine(BaseQueryEngine):
         GuardBlocked: from its methods, when a rule blocks and `on_block` is `raise`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each thing a reader decides
         self,
         query_engine: BaseQueryEngine,
         *,
         policy: GuardPolicy | None = None,
         system_prompt: str | None = None,
+        render: Render = "markdown",
         vault: PseudonymVault | None = None,
         on_block: Literal["raise", "refuse"] = "raise",
     ) -> None:
@@ -52,7 +55,7 @@ class GuardedQueryEngine(BaseQueryEngine):
         self._refusal = policy.refusal if on_block == "refuse" else None
         self._questions = InputSanitizer(policy, vault=vault)
         self._answers = ResponseGuard(
-            OutputSanitizer(policy, system_prompt=system_prompt, vault=vault),
+            OutputSanitizer(policy, system_prompt=system_prompt, render=render, vault=vault),
             refusal=self._refusal,
         )
 

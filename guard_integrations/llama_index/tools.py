@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from llama_index.core.base.llms.types import TextBlock
 from llama_index.core.tools import FunctionTool, ToolOutput
 from llama_index.core.tools.types import AsyncBaseTool, BaseTool, adapt_to_async_tool
 from llama_index_instrumentation import get_dispatcher
@@ -11,6 +12,7 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.sanitizer.wrapping import spotlight as mark
 from guard_integrations.errors import GuardError
 from guard_integrations.llama_index._spans import outside_spans, without_span
 from guard_integrations.llama_index._values import rewrite_tool_output, rewrite_value
@@ -28,6 +30,7 @@ class GuardedTool(FunctionTool):
     Args:
         tool: any tool; name, description, schema and `return_direct` stay its own.
         policy: what is looked for and what is done about it.
+        spotlight: also puts the result's text between tags that it cannot forge.
         vault: the conversation's pseudonyms: personal data in the result becomes tokens.
         restore: whether the tool is given the vault's values instead of tokens.
 
@@ -40,6 +43,7 @@ class GuardedTool(FunctionTool):
         tool: BaseTool,
         *,
         policy: GuardPolicy | None = None,
+        spotlight: bool = False,
         vault: PseudonymVault | None = None,
         restore: bool = False,
     ) -> None:
@@ -49,6 +53,7 @@ class GuardedTool(FunctionTool):
         super().__init__(fn=tool.real_fn if isinstance(tool, FunctionTool) else inner.call, metadata=tool.metadata)
         self._tool: AsyncBaseTool = inner
         self._restore = restore
+        self._spotlight = spotlight
         self._arguments = OutputSanitizer(policy, vault=vault)
         self._results = InputSanitizer(policy, vault=vault)
 
@@ -73,7 +78,7 @@ class GuardedTool(FunctionTool):
     @_dispatcher.span
     def _run(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - as above
         try:
-            return rewrite_tool_output(without_span(self._tool.call)(*args, **kwargs), self._text)
+            return self._guard_output(without_span(self._tool.call)(*args, **kwargs))
         except GuardError:
             raise
         except Exception as error:
@@ -85,7 +90,7 @@ class GuardedTool(FunctionTool):
     @_dispatcher.span
     async def _arun(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - as above
         try:
-            return rewrite_tool_output(await without_span(self._tool.acall)(*args, **kwargs), self._text)
+            return self._guard_output(await without_span(self._tool.acall)(*args, **kwargs))
         except GuardError:
             raise
         except Exception as error:
@@ -104,6 +109,15 @@ class GuardedTool(FunctionTool):
                 for name, value in kwargs.items()
             },
         )
+
+    def _guard_output(self, output: ToolOutput) -> ToolOutput:
+        clean = rewrite_tool_output(output, self._text)
+        if self._spotlight:
+            clean.blocks = [
+                block.model_copy(update={"text": mark(block.text)}) if isinstance(block, TextBlock) else block
+                for block in clean.blocks
+            ]
+        return clean
 
     def _failure(self, error: Exception, kwargs: Mapping[str, Any]) -> ToolOutput:
         """What an agent would make of the error, made safe; the error itself, which may quote content, is not kept."""

@@ -10,7 +10,8 @@ from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolOutput
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 from llama_index.core.workflow import Context
 
-from guard_integrations import GuardBlocked, GuardPolicy
+from guard_integrations import GuardBlocked, GuardPolicy, PseudonymVault
+from guard_integrations.core.sanitizer.wrapping import unspotlight
 from guard_integrations.llama_index import GuardedTool
 from guard_integrations.testing.faults import Fault
 
@@ -72,6 +73,27 @@ async def test_errors_are_answered_as_their_guarded_text():
         assert getattr(output, "exception", None) is None  # older versions keep none
         assert HEAD not in output.model_dump_json()
         assert output.content.endswith("u")
+
+
+def test_results_are_spotlighted_on_demand():
+    output = GuardedTool(FunctionTool.from_defaults(weather), spotlight=True).call(city="Paris")
+    assert unspotlight(output.content).startswith("It is sunny in Paris.")
+
+
+def test_pseudonyms_reach_only_a_tool_that_is_to_restore_them():
+    seen = []
+
+    def save(mail: str) -> str:
+        """Save."""
+        seen.append(mail)
+        return f"saved {mail}"
+
+    vault = PseudonymVault()
+    token = vault.token("EMAIL", EMAIL)
+    tool = FunctionTool.from_defaults(save)
+    assert GuardedTool(tool, vault=vault).call(mail=token).content == f"saved {token}"
+    assert GuardedTool(tool, vault=vault, restore=True).call(mail=token).content == f"saved {token}"
+    assert seen == [token, EMAIL]
 
 
 def test_name_description_and_schema_stay():
