@@ -99,14 +99,6 @@ class Draft:
                 done.append((piece.start, piece.end, piece.text))
         return [edit for edit in done if self._first[edit[0] : edit[1]] != edit[2]]
 
-    def origin(self, place: int) -> int:
-        """Where in the first text a place of this one stood."""
-        for piece in self._pieces:
-            if place <= piece.size():
-                return piece.start + place if piece.text is None else (piece.end if place else piece.start)
-            place -= piece.size()
-        return len(self._first)
-
 
 def _split(piece: _Piece, size: int) -> tuple[_Piece, _Piece]:
     if piece.text is None:

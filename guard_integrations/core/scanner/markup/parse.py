@@ -17,7 +17,7 @@ _CONTAINERS: Final = _LISTS | {"Item", "BlockQuote"}
 _BLOCKS: Final = _CONTAINERS | {"Paragraph", "Heading", "CodeBlock", "HtmlBlock", "Table"}
 _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 _LINE_BREAK: Final = re.compile(r"[\r\n]")
-_SURROGATES: Final = dict.fromkeys(range(0xD800, 0xE000), "?")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def parse(text: str) -> Seen:
     Renderers differ in whether there are tables and footnotes, and in whether a lone carriage return ends a line. What is code for
     some of them only does not count as code.
     """
-    plain = text if text.isascii() else text.translate(_SURROGATES)
+    plain = text if text.isascii() else _SURROGATE.sub("?", text)
     unix = _LONE_RETURN.sub("\n", plain)
     readings = [_Reader(unix).read(_PLAIN)]
     if "[^" in plain:

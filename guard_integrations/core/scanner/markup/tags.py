@@ -9,7 +9,7 @@ import nh3
 
 from guard_integrations.core.scanner.markup.urls import Fault, UrlPolicy
 
-__all__ = ["ALLOWED", "KNOWN", "Tag", "judge_tag", "match_tag", "tag_name"]
+__all__ = ["ALLOWED", "KNOWN", "Tag", "is_placeholder", "judge_tag", "match_tag", "tag_name"]
 
 ALLOWED: Final = frozenset(
     "a abbr b bdi bdo blockquote br caption center cite code col colgroup dd del details dfn div dl dt em figcaption "  # noqa: SIM905 - read as a text
