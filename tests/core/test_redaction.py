@@ -18,7 +18,7 @@ def test_strategies_are_chosen_by_rule_and_by_category():
     assert sanitizer().sanitize(TEXT).text == "Mail [EMAIL] or [SSN] now"
     masked = sanitizer(strategies={"pii": "mask"}).sanitize(TEXT).text
     assert masked == "Mail ******** or ******** now"
-    mixed = sanitizer(strategies={"pii": "mask", "basic-ssn": "redact"}).sanitize(TEXT).text
+    mixed = sanitizer(strategies={"pii": "mask", "us-ssn": "redact"}).sanitize(TEXT).text
     assert mixed == "Mail ******** or [SSN] now"
 
 

@@ -34,10 +34,18 @@ class ContextWords:
 
 
 def _compile(words: tuple[str, ...]) -> Search | None:
-    return compile_pattern(f"(?i:{'|'.join(map(_word, words))})").search if words else None
+    """One pattern for all words. The edges stand in it once, not once a word: each is hundreds of ranges."""
+    if not words:
+        return None
+    groups: dict[tuple[str, str], list[str]] = {}
+    for word in words:
+        groups.setdefault((_edge(word[0], r"\A"), _edge(word[-1], r"\z")), []).append(
+            "".join(f"\\x{{{ord(char):x}}}" for char in word)
+        )
+    sources = (f"{before}(?:{'|'.join(group)}){after}" for (before, after), group in groups.items())
+    return compile_pattern(f"(?i:{'|'.join(sources)})").search
 
 
-def _word(word: str) -> str:
-    before = r"(?:\A|[^\pL\pN])" if ord(word[0]) < _FIRST_UNSPACED else ""
-    after = r"(?:\z|[^\pL\pN])" if ord(word[-1]) < _FIRST_UNSPACED else ""
-    return before + "".join(f"\\x{{{ord(char):x}}}" for char in word) + after
+def _edge(char: str, end: str) -> str:
+    """What may stand beside this character, where a word ends there."""
+    return rf"(?:{end}|[^\pL\pN])" if ord(char) < _FIRST_UNSPACED else ""

@@ -1,0 +1,146 @@
+"""Where somebody is reached: mail, telephone, addresses in networks and on the globe."""
+
+import re
+from functools import cache
+from ipaddress import AddressValueError, IPv6Address
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = [
+    "coordinates",
+    "email",
+    "french_phone",
+    "international_phone",
+    "ipv4",
+    "ipv6",
+    "mac",
+    "nanp_phone",
+    "national_phone",
+    "phone_number",
+]
+
+_FILES: Final = frozenset(
+    {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "json", "py", "html", "md", "whl", "tar", "gz"}
+)
+_SERVICES: Final = frozenset({"git", "hg", "svn"})
+_REGIONS: Final = ("FR", "DE", "ES", "IT", "GB", "NL", "BE", "AT", "CH", "SE", "PL", "PT", "IE", "DK", "FI", "NO")
+_SHORTEST_PHONE: Final = 7
+_LONGEST_PHONE: Final = 15
+_DATE: Final = re.compile(
+    r"\(?(?:\d{1,2}[./ \-]\d{1,2}[./ \-](?:\d{2}|\d{4})|(?:19|20)\d\d[./ \-]?\d{2}[./ \-]?\d{2}(?:[ ].*)?)\)?\Z"
+)
+_RANGE: Final = re.compile(r"(?:19|20)\d\d ?[\-/] ?(?:19|20)?\d\d\Z|\d{1,2}[.:]\d{2} ?- ?\d{1,2}[.:]\d{2}\Z")
+_DECIMAL: Final = re.compile(r"\d{1,3}(?:[ ]\d{3})*\.\d+\Z|\d{1,3}(?:\.\d{3})+\Z")
+_WORD_AFTER: Final = re.compile(r"[A-Za-z_]\Z")
+_PAIR: Final = re.compile(r"[+-]?\d+\.\d+,? *[+-]?\d+\.\d+")
+_EARTH: Final = (90, 180)
+
+
+def email(value: str) -> bool:
+    """Not the address of a repository (`git@…`), and not a file name (`icon@2x.png`)."""
+    local, _, domain = value.rpartition("@")
+    last = domain.rpartition(".")[2].lower()
+    return local.lower() not in _SERVICES and last not in _FILES and ".." not in domain and domain[0] not in ".-"
+
+
+@cache
+def _phonenumbers() -> "ModuleType":
+    # 0.1 s, which only texts with something like a telephone number in them have to wait for.
+    import phonenumbers  # noqa: PLC0415
+
+    return phonenumbers
+
+
+def _digits(value: str) -> str:
+    return "".join(char for char in value if "0" <= char <= "9")
+
+
+def _of_region(value: str, region: str | None, *, exact: bool) -> bool:
+    library = _phonenumbers()
+    try:
+        number = library.parse(value, region)
+    except library.NumberParseException:
+        return False
+    return bool(library.is_valid_number(number) if exact else library.is_possible_number(number))
+
+
+def international_phone(value: str) -> bool:
+    """A number with its country's code, after `+` or `00`.
+
+    After `+` its length must fit the country; after `00`, which other numbers begin with, too, it must have been
+    given out. The last group may be something else that stands behind the number.
+    """
+    if _WORD_AFTER.search(value):
+        return False
+    exact = not value.startswith("+")
+    whole = value if not exact else "+" + value[2:].lstrip()
+    if len(_digits(whole)) > 15 + 4:
+        return False
+    return _of_region(whole, None, exact=exact) or (
+        " " in whole.strip() and _of_region(whole.rpartition(" ")[0], None, exact=exact)
+    )
+
+
+def nanp_phone(value: str) -> bool:
+    """A North American number: its shape is the pattern's, nothing may go on behind it."""
+    digits = _digits(value.partition("x")[0].partition("e")[0])
+    return len(digits) == 10 + digits.startswith("1") and not _WORD_AFTER.search(value)
+
+
+def french_phone(value: str) -> bool:
+    """Ten digits, and nothing goes on behind them."""
+    return len(_digits(value)) == 10 and not _WORD_AFTER.search(value)  # noqa: PLR2004 - Arcep's numbering plan
+
+
+def national_phone(value: str) -> bool:
+    """A national number in a form that is used, one that was given out in one of the countries the rules know best."""
+    return _shaped(value) and len(_digits(value)) >= 9 and any(_of_region(value, region, exact=True) for region in _REGIONS)  # noqa: PLR2004 - shorter ones are too many
+
+
+def phone_number(value: str) -> bool:
+    """Any number that is as long as a telephone number and no date, range or amount."""
+    return _shaped(value)
+
+
+def _shaped(value: str) -> bool:
+    digits = _digits(value)
+    return (
+        _SHORTEST_PHONE <= len(digits) <= _LONGEST_PHONE
+        and not any(form.match(value) for form in (_DATE, _RANGE, _DECIMAL))
+        and not _WORD_AFTER.search(value)
+    )
+
+
+def ipv4(value: str) -> bool:
+    """An address of one machine: not a loopback, nobody's, a mask or a broadcast; and nothing goes on behind it."""
+    address = value.partition("/")[0]
+    octets = address.split(".")
+    if len(octets) != 4 or not all(octet.isdecimal() and int(octet) <= 255 for octet in octets):  # noqa: PLR2004 - RFC 791
+        return False
+    return octets[0] not in {"0", "127", "255"}
+
+
+def ipv6(value: str) -> bool:
+    """RFC 4291: an address with `::` or all eight groups, and not the loopback or a namespace of a program."""
+    try:
+        address = IPv6Address(value)
+    except AddressValueError:
+        return False
+    return not address.is_loopback and not address.is_unspecified and any("0" <= char <= "9" for char in value)
+
+
+def mac(value: str) -> bool:
+    """Six bytes, not all the same."""
+    compact = re.sub(r"[:.\-]", "", value)
+    return len(compact) == 12 and len({compact[at : at + 2] for at in range(0, 12, 2)}) > 1  # noqa: PLR2004 - 48 bits
+
+
+def coordinates(value: str) -> bool:
+    """Latitude and longitude, and no third number behind them; pairs under one are weights or probabilities."""
+    numbers = [float(number) for number in re.findall(r"[+-]?\d+\.\d+", value)]
+    if len(numbers) != 2 or not _PAIR.fullmatch(value):  # noqa: PLR2004 - two of them
+        return False
+    latitude, longitude = map(abs, numbers)
+    return latitude <= _EARTH[0] and longitude <= _EARTH[1] and max(latitude, longitude) >= 1
