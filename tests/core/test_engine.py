@@ -11,7 +11,7 @@ from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, Inpu
 from guard_integrations.core.findings import Action
 from guard_integrations.core.scanner import engine, linear, session
 from guard_integrations.core.scanner.engine import RuleSet
-from guard_integrations.core.scanner.rule import Rule, load_pack, rules_of
+from guard_integrations.core.scanner.rule import Context, Rule, load_pack, rules_of
 from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
 
 BASIC_IN, BASIC_OUT = InputSanitizer(GuardPolicy.basic()), OutputSanitizer(GuardPolicy.basic())
@@ -242,3 +242,25 @@ def test_what_is_kept_stays_and_the_match_begins_after_it(size, replace):
         (f.start, f.end) for f in whole.findings
     )
     assert [edit for step in steps for edit in step.edits] == list(whole.edits)
+
+
+def test_a_waiting_rule_is_looked_for_only_beside_its_words(tmp_path):
+    context = {"raises": ("number",), "lowers": ("order",)}
+    waiting = a_rule(id="waiting", pattern=r"\b\d{4}\b", score=0.2, context=Context(**context))
+    labelled = a_rule(id="labelled", pattern=r"\bxx\b", label="the number")
+    bracketed = a_rule(id="bracketed", pattern=r"\byy\b", label="[NUMBER]")
+    rules = [waiting, labelled, bracketed]
+    for text, found in [
+        ("number 1234", ["1234"]),
+        ("1234", []),
+        ("a number, 1234 of them, and 4321", ["1234", "4321"]),
+        ("order number 1234", []),
+        ("xx 1234", ["xx", "1234"]),
+        ("yy 1234", ["yy"]),
+    ]:
+        made = detector(*rules)
+        step = made.start().feed(text, final=True)
+        assert [text[one.start : one.end] for one in step.findings] == found
+        session = made.start()
+        steps = [session.feed(char) for char in text] + [session.feed("", final=True)]
+        assert [one for step in steps for one in step.findings] == list(step.findings)

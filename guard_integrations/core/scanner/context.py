@@ -1,6 +1,6 @@
 """Words beside a match that make it more or less likely."""
 
-from guard_integrations.core.scanner.linear import Search, compile_pattern
+from guard_integrations.core.scanner.linear import Search, compile_pattern, literal
 from guard_integrations.core.scanner.rule import Context
 
 __all__ = ["ContextWords"]
@@ -39,13 +39,11 @@ def _compile(words: tuple[str, ...]) -> Search | None:
         return None
     groups: dict[tuple[str, str], list[str]] = {}
     for word in words:
-        groups.setdefault((_edge(word[0], r"\A"), _edge(word[-1], r"\z")), []).append(
-            "".join(f"\\x{{{ord(char):x}}}" for char in word)
-        )
+        groups.setdefault((_edge(word[0], r"\A"), _edge(word[-1], r"\z")), []).append(literal(word))
     sources = (f"{before}(?:{'|'.join(group)}){after}" for (before, after), group in groups.items())
     return compile_pattern(f"(?i:{'|'.join(sources)})").search
 
 
 def _edge(char: str, end: str) -> str:
-    """What may stand beside this character, where a word ends there."""
-    return rf"(?:{end}|[^\pL\pN])" if ord(char) < _FIRST_UNSPACED else ""
+    """What may stand beside this character, where a word ends there; after `[` it is a label and no word."""
+    return rf"(?:{end}|[^\pL\pN\[])" if ord(char) < _FIRST_UNSPACED else ""

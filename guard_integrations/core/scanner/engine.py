@@ -14,6 +14,7 @@ from guard_integrations.core.scanner.rule import Rule
 from guard_integrations.core.scanner.tail import CompiledTail
 from guard_integrations.core.scanner.utf8 import character_length, previous_character
 from guard_integrations.core.scanner.validators import VALIDATORS
+from guard_integrations.core.scanner.waiting import Waiting
 from guard_integrations.errors import GuardUnavailable
 
 __all__ = ["CompiledRule", "RuleSet"]
@@ -143,12 +144,15 @@ class RuleSet:
         rules: in the order of their precedence.
     """
 
-    __slots__ = ("_ends", "_groups", "_led", "_live", "compiled", "has_leads", "longest_head")
+    __slots__ = ("_ends", "_groups", "_led", "_live", "_waiting", "_waits", "compiled", "has_leads", "longest_head")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.compiled = tuple(CompiledRule(rule, order) for order, rule in enumerate(rules))
         self.longest_head = max((one.rule.head.width[1] or 0 for one in self.compiled), default=0)
-        self._groups = [_group(members) for members in _grouped(self.compiled)]
+        self._groups = [_group(members) for members in _grouped(one for one in self.compiled if not one.rule.waits)]
+        self._waiting = [one for one in self.compiled if one.rule.waits]
+        labels = {one.rule.label for one in self.compiled}
+        self._waits = Waiting((one.rule for one in self._waiting), labels)
         self.has_leads = any(one.rule.lead for one in self.compiled)
         self._live: _Live | None = None
         self._ends: list[Search] | None = None
@@ -176,8 +180,16 @@ class RuleSet:
             self._led = compile_pattern(f"(?:{heads})", SET_MEMORY).match
         return self._led(data, at, len(data)) is not None
 
-    def stretches(self, data: bytes, at: int = 0) -> list[tuple[CompiledRule, list[tuple[int, int]]]]:
-        """The rules whose heads are in the text, each with the stretches from `at` on in which they may begin."""
+    def stretches(
+        self, data: bytes, at: int = 0, before: Callable[[], bytes] = bytes
+    ) -> list[tuple[CompiledRule, list[tuple[int, int]]]]:
+        """The rules whose heads may be in the text, each with the stretches from `at` on in which they may begin.
+
+        Args:
+            data: the text.
+            at: where what is not decided yet begins.
+            before: the context that stands before it when all is written.
+        """
         stop = len(data)
         # Two characters before `at`, for leads and edges.
         view = data[previous_character(data, previous_character(data, at)) :] if at else data
@@ -190,6 +202,8 @@ class RuleSet:
             found += ((one, [(at, stop)]) for one in whole)
             if len(whole) < len(hits):
                 found += self._windows(group, data, at)
+        for index in self._waits.hits(data, at, before):
+            found.append((self._waiting[index], [(at, stop)]))
         return found
 
     @staticmethod

@@ -21,7 +21,7 @@ except AttributeError:
 if problem:
     raise GuardUnavailable("engine", problem)
 
-__all__ = ["SET_MEMORY", "Compiled", "Search", "compile_pattern", "compile_set"]
+__all__ = ["SET_MEMORY", "Compiled", "Search", "compile_pattern", "compile_set", "literal"]
 
 SET_MEMORY: Final = 64 << 20
 """Bytes a set of rules may use for its states, which are made as texts need them."""
@@ -109,3 +109,8 @@ def compile_set(sources: Iterable[str]) -> Callable[[bytes], list[int] | None]:
     compiled.Compile()
     match: Callable[[bytes], list[int] | None] = compiled.Match
     return match
+
+
+def literal(text: str) -> str:
+    """The pattern of exactly this text."""
+    return "".join(f"\\x{{{ord(char):x}}}" for char in text)

@@ -32,7 +32,10 @@ from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.errors import PolicyError
 
-__all__ = ["Context", "Rule", "Run", "Until", "builtin_rules", "load_pack", "rules_of"]
+__all__ = ["THRESHOLD", "Context", "Rule", "Run", "Until", "builtin_rules", "load_pack", "rules_of"]
+
+THRESHOLD: Final = 0.5
+"""A match with a lower score is none."""
 
 _FORBID: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _NonEmpty: TypeAlias = Annotated[str, Field(min_length=1)]
@@ -89,7 +92,7 @@ class Rule:
 
     A match is a bounded *head*, the `pattern`, and then whatever the phases of the *tail* swallow, in their order.
     A head that has matched decides: an `until` whose terminator never comes reaches to the end of the text.
-    A match whose score is under 0.5 is none.
+    A match whose score is under THRESHOLD is none.
 
     Args:
         id: kebab-case, stable, unique over all packs.
@@ -148,6 +151,11 @@ class Rule:
         source = self.pattern if self.keep is None else f"(?:{self.keep})(?:{self.pattern})"
         return Pattern.parse(source, ignore_case=self.ignore_case)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is no match without one of its context words."""
+        return self.score < THRESHOLD and self.context is not None and bool(self.context.raises)
+
     def problems(self) -> Iterator[str]:
         """What is wrong with the rule beyond the types of its fields."""
         parsed: dict[str, Pattern] = {}
@@ -168,6 +176,9 @@ class Rule:
                 yield f"{name} is not a pattern of one character"
         if self.validator is not None and self.validator not in VALIDATORS:
             yield f"validator: there is no {self.validator!r}; there are {', '.join(sorted(VALIDATORS))}"
+        most = self.score + (self.context.by if self.context is not None and self.context.raises else 0)
+        if most < THRESHOLD:
+            yield f"score: never reaches {THRESHOLD}, so that nothing is ever found"
         if self.through is not None and ("output" in self.stages or self.tail):
             yield "through: only for rules without a tail that never run on output, since a stream could not decide it"
 

@@ -16,6 +16,7 @@ from guard_integrations.core.scanner.candidates import Cursor, Work
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.detector import Edit, Step
 from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
+from guard_integrations.core.scanner.rule import THRESHOLD
 from guard_integrations.core.scanner.tail import TailState
 from guard_integrations.core.scanner.utf8 import Place, decode, encode, is_word, previous_character
 from guard_integrations.core.scanner.written import Written
@@ -30,7 +31,6 @@ MAX_VALUE: Final = 4096
 """Characters of a value that is replaced as a whole, and of one that may be on the list of allowed texts."""
 MAX_MATCHES: Final = 100_000
 """A text with more matches than this is refused: so hostile text costs bounded time, and nothing of it gets through."""
-_THRESHOLD: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class RuleSession:
         findings: list[Finding] = []
         if self._open:
             hold = self._swallow(hold, edits, findings, final=final)
-        found = rules.stretches(data, scan) if hold > scan else []
+        found = rules.stretches(data, scan, self._context) if hold > scan else []
         if found or self._fresh >= 0:
             place = Place(data, scan, self._decided)
             work = Work(data=data, place=place, edits=edits, findings=findings, final=final, hold=hold)
@@ -190,7 +190,7 @@ class RuleSession:
                     return start
             elif start < self._next.get(order, 0):
                 work.advance(order, self._next[order])
-            elif (score := self._score(self._detector.rules.compiled[order], start, end)) < _THRESHOLD:
+            elif (score := self._score(self._detector.rules.compiled[order], start, end)) < THRESHOLD:
                 self._next[order] = start + 1
                 work.advance(order, start + 1)
             elif not self._take(start, order, end, score, work):
@@ -272,12 +272,16 @@ class RuleSession:
             beside = before + data[start:reach]
             if near_end and rules.hold(beside, len(before)) == len(before):
                 return False
-            for one, _ in rules.stretches(beside):
+            for one, _ in rules.stretches(beside, before=lambda: self._context(start)):
                 found = one.find(beside, len(before), len(beside))
                 if found is not None and found[0] == len(before) and one.order not in self._open:
                     work.push_head(one, start, start + found[1] - len(before))
         self._fresh = -1
         return True
+
+    def _context(self, start: int | None = None) -> bytes:
+        """What stands, when all is written, before a place; without one, before what is not decided yet."""
+        return encode(self._written.before(self._data, self._scan if start is None else start)[-CONTEXT:])
 
     def _score(self, one: CompiledRule, start: int, end: int) -> float:
         """Confidence in a match; 0 where its validator refuses it."""
@@ -286,7 +290,7 @@ class RuleSession:
         if words is not None:
             score = words.score(score, self._written.before(self._data, start)[-CONTEXT:])
         # Last, since some validators take their time.
-        if score < _THRESHOLD or one.validator is None or one.validator(decode(self._data[start:end])):
+        if score < THRESHOLD or one.validator is None or one.validator(decode(self._data[start:end])):
             return score
         return 0.0
 

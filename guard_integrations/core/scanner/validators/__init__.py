@@ -16,6 +16,7 @@ VALIDATORS: Final[Mapping[str, Callable[[str], bool]]] = MappingProxyType(
     {
         "base58check": crypto.base58check,
         "bech32": crypto.bech32,
+        "card": checksums.card,
         "coordinates": contact.coordinates,
         "date": dates.date,
         "document-number": national.document_number,

@@ -4,7 +4,7 @@ import re
 from datetime import date as calendar_date
 from typing import Final
 
-__all__ = ["de_rvnr", "es_nss", "iban", "luhn", "medicare_au"]
+__all__ = ["card", "de_rvnr", "es_nss", "iban", "luhn", "medicare_au"]
 
 _DIGITS: Final = bytes(range(10))
 _TWICE: Final = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))
@@ -19,6 +19,13 @@ def luhn(value: str) -> bool:
     digits = value.encode("ascii", "ignore").translate(None, _NOT_DIGITS)
     total = sum(digits[-1::-2].translate(_TO_VALUES)) + sum(digits[-2::-2].translate(_TO_TWICE))
     return len(digits) > 1 and total % 10 == 0
+
+
+def card(value: str) -> bool:
+    """A payment card's number of 12 to 19 digits, and perhaps a number of another kind behind it."""
+    groups = re.split(r"[ \-]", value)
+    beginnings = ("".join(groups[:number]) for number in range(1, len(groups) + 1))
+    return value[-1] in "0123456789" and any(12 <= len(digits) <= 19 and luhn(digits) for digits in beginnings)  # noqa: PLR2004 - ISO/IEC 7812-1
 
 
 def iban(value: str) -> bool:

@@ -1,6 +1,7 @@
 """Where somebody is reached: mail, telephone, addresses in networks and on the globe."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Final
@@ -25,9 +26,14 @@ _FILES: Final = frozenset(
     {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "json", "py", "html", "md", "whl", "tar", "gz"}
 )
 _SERVICES: Final = frozenset({"git", "hg", "svn"})
-_REGIONS: Final = ("FR", "DE", "ES", "IT", "GB", "NL", "BE", "AT", "CH", "SE", "PL", "PT", "IE", "DK", "FI", "NO")
+_COUNTRY_CODES: Final = (49, 33, 44, 39, 31, 32, 43, 41, 46, 353, 358)
+_ITALY: Final = 39
 _SHORTEST_PHONE: Final = 7
 _LONGEST_PHONE: Final = 15
+_SHORTEST_NATIONAL: Final = 9
+"""Digits of the shortest number that is taken for one by its form alone."""
+_LONGEST_NATIONAL: Final = 13
+_GAP: Final = re.compile(r"[ .\-/()\u00a0]+")
 _DATE: Final = re.compile(
     r"\(?(?:\d{1,2}[./ \-]\d{1,2}[./ \-](?:\d{2}|\d{4})|(?:19|20)\d\d[./ \-]?\d{2}[./ \-]?\d{2}(?:[ ].*)?)\)?\Z"
 )
@@ -57,30 +63,37 @@ def _digits(value: str) -> str:
     return "".join(char for char in value if "0" <= char <= "9")
 
 
-def _of_region(value: str, region: str | None, *, exact: bool) -> bool:
-    library = _phonenumbers()
-    try:
-        number = library.parse(value, region)
-    except library.NumberParseException:
-        return False
-    return bool(library.is_valid_number(number) if exact else library.is_possible_number(number))
+def _beginnings(value: str) -> Iterator[str]:
+    """The value, and what is left of it without its last groups: a number of another kind may stand behind it."""
+    yield value
+    for gap in reversed([*_GAP.finditer(value)]):
+        if gap.start():
+            yield value[: gap.start()]
 
 
 def international_phone(value: str) -> bool:
     """A number with its country's code, after `+` or `00`.
 
     After `+` its length must fit the country; after `00`, which other numbers begin with, too, it must have been
-    given out. The last group may be something else that stands behind the number.
+    given out.
     """
     if _WORD_AFTER.search(value):
         return False
     exact = not value.startswith("+")
     whole = value if not exact else "+" + value[2:].lstrip()
-    if len(_digits(whole)) > 15 + 4:
-        return False
-    return _of_region(whole, None, exact=exact) or (
-        " " in whole.strip() and _of_region(whole.rpartition(" ")[0], None, exact=exact)
+    return any(
+        _SHORTEST_PHONE <= len(_digits(one)) <= _LONGEST_PHONE and _international(one, exact=exact)
+        for one in _beginnings(whole)
     )
+
+
+def _international(value: str, *, exact: bool) -> bool:
+    library = _phonenumbers()
+    try:
+        number = library.parse(value)
+    except library.NumberParseException:
+        return False
+    return bool(library.is_valid_number(number) if exact else library.is_possible_number(number))
 
 
 def nanp_phone(value: str) -> bool:
@@ -95,21 +108,32 @@ def french_phone(value: str) -> bool:
 
 
 def national_phone(value: str) -> bool:
-    """A national number in a form that is used, one that was given out in one of the countries the rules know best."""
-    return _shaped(value) and len(_digits(value)) >= 9 and any(_of_region(value, region, exact=True) for region in _REGIONS)  # noqa: PLR2004 - shorter ones are too many
+    """A national number with its leading zero that was given out in one of the countries that have one."""
+    return not _WORD_AFTER.search(value) and any(
+        _shaped(one) and _given_out(_digits(one)) for one in _beginnings(value)
+    )
+
+
+def _given_out(digits: str) -> bool:
+    if not _SHORTEST_NATIONAL <= len(digits) <= _LONGEST_NATIONAL:
+        return False
+    library = _phonenumbers()
+    number = int(digits)
+    return any(
+        # Italy's leading zero belongs to the number.
+        library.is_valid_number(library.PhoneNumber(code, number, italian_leading_zero=code == _ITALY or None))
+        for code in _COUNTRY_CODES
+    )
 
 
 def phone_number(value: str) -> bool:
     """Any number that is as long as a telephone number and no date, range or amount."""
-    return _shaped(value)
+    return not _WORD_AFTER.search(value) and any(map(_shaped, _beginnings(value)))
 
 
 def _shaped(value: str) -> bool:
-    digits = _digits(value)
-    return (
-        _SHORTEST_PHONE <= len(digits) <= _LONGEST_PHONE
-        and not any(form.match(value) for form in (_DATE, _RANGE, _DECIMAL))
-        and not _WORD_AFTER.search(value)
+    return _SHORTEST_PHONE <= len(_digits(value)) <= _LONGEST_PHONE and not any(
+        form.match(value) for form in (_DATE, _RANGE, _DECIMAL)
     )
 
 

@@ -9,7 +9,7 @@ __all__ = ["date"]
 
 _NUMBERS: Final = re.compile(r"\d+")
 _OLDEST: Final = 1880
-_LATEST: Final = 2030
+_LATEST: Final = 2026
 _MONTHS: Final = 12
 
 

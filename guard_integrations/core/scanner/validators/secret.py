@@ -12,7 +12,9 @@ _RANDOM: Final = 3.0
 _PLACEHOLDER: Final = re.compile(
     r"(?i)x{3,}|\*{3,}|\.{3,}|your[_\-]|[_\-]here|example|placeholder|changeme|redacted|dummy|<|\{|\$|%[sd(]|123456789|abcdef"
 )
-_CODE: Final = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_][A-Za-z0-9_]*)+|[a-z]+(?:_[a-z0-9]+)+|[A-Z]+(?:_[A-Z0-9]+)+|.*[(\[]")
+_CODE: Final = re.compile(
+    r"[A-Za-z_]+(?:\.[A-Za-z_][A-Za-z0-9_]*)+|[a-z]+(?:_[a-z0-9]+)+|[A-Z]+(?:_[A-Z0-9]+)+|.*[(\[]"
+)
 _EXAMPLE_USERS: Final = frozenset({"user", "username", "myuser", "login", "name"})
 _EXAMPLE_PASSWORDS: Final = frozenset({"pass", "password", "passwd", "pwd", "mypassword", "token", "secret"})
 

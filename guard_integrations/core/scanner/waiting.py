@@ -1,0 +1,89 @@
+"""Rules that are no match without one of their context words: looked for only in texts that have one.
+
+Most of them are bare numbers of some length, of which some texts are full. Together in one set with the other rules
+they would have more states than there is memory for.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from guard_integrations.core.scanner.context import ContextWords
+from guard_integrations.core.scanner.linear import Search, compile_pattern, compile_set, literal
+from guard_integrations.core.scanner.pattern import Pattern
+from guard_integrations.core.scanner.rule import Rule
+from guard_integrations.core.scanner.syntax import Alternatives, Characters, Node, Repeat, Sequence
+from guard_integrations.errors import GuardUnavailable
+
+__all__ = ["Waiting"]
+
+_ANY: Final = Characters(((0x00, 0x10FFFF),))
+
+
+class Waiting:
+    """The waiting rules of a set.
+
+    Args:
+        rules: those whose `waits` is true.
+        labels: what may be written for any rule of the set: where a label is one of a rule's words, that rule does
+            not wait.
+    """
+
+    __slots__ = ("_labels", "_needed", "_rules", "_words")
+
+    def __init__(self, rules: Iterable[Rule], labels: Iterable[str]) -> None:
+        self._rules = tuple(rules)
+        self._labels = frozenset(labels)
+        self._needed: Search | None = None
+        self._words: Callable[[bytes], list[int] | None] | None = None
+
+    def hits(self, data: bytes, at: int, before: Callable[[], bytes]) -> list[int]:
+        """Which of the rules may match from `at` on, by number.
+
+        Args:
+            data: the text.
+            at: where what is not decided yet begins.
+            before: the context that stands before it when all is written.
+        """
+        if not self._rules:
+            return []
+        if self._needed is None:
+            needed = {_necessary(rule.head.root) for rule in self._rules}
+            some = {Pattern("", node, ignore_case=True).re2 for node in needed}
+            self._needed = compile_pattern("|".join(sorted(some))).search
+        if self._needed(data, at, len(data)) is None:
+            return []
+        if self._words is None:
+            self._words = compile_set([*map(self._source, self._rules), r"\z"])
+        found = self._words(before() + data[at:])
+        # The last member is in every text, see `engine`.
+        if found is None or len(self._rules) not in found:
+            raise GuardUnavailable("engine", "a set of context words is out of memory; nothing was let through")
+        return found[:-1] if found[-1] == len(self._rules) else sorted(set(found) - {len(self._rules)})
+
+    def _source(self, rule: Rule) -> str:
+        """Any of the words, in another word, too: what is written beside it may yet part them."""
+        if rule.context is None:
+            return ""
+        words = ContextWords(rule.context)
+        written = any(words.score(0.5, label) > 0.5 for label in self._labels)  # noqa: PLR2004 - from any score on
+        return "" if written else f"(?i:{'|'.join(map(literal, rule.context.raises))})"
+
+
+def _necessary(node: Node) -> Characters:
+    """A set of which every text that the node stands for has a character: the smallest that is easily found."""
+    match node:
+        case Characters():
+            return _ANY if node.negated else node
+        case Sequence(items):
+            return min(map(_necessary, items), key=_size, default=_ANY)
+        case Alternatives(branches):
+            each = [_necessary(branch) for branch in branches]
+            return Characters(tuple(sorted({part for one in each for part in one.ranges}))) if each else _ANY
+        case Repeat(item, low, _) if low:
+            return _necessary(item)
+        case _:
+            return _ANY
+
+
+def _size(characters: Characters) -> int:
+    return sum(high - low + 1 for low, high in characters.ranges)
