@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.markup import Render
 from guard_integrations.langchain._input import InputGuard
 from guard_integrations.langchain._stream import OutputStream, sanitize_output
 from guard_integrations.langchain._structure import same
@@ -90,6 +91,7 @@ class RunnableOutputSanitizer(RunnableSerializable[Any, Any]):
     Args:
         policy: what to look for and what to do about it.
         system_prompt: the instructions that no answer may repeat; without it none are looked for.
+        render: where the text will be shown; only in "markdown" do the rules for markup leave code alone.
         vault: the conversation's pseudonyms: their values are put back, after all checks.
 
     Raises:
@@ -108,6 +110,7 @@ class RunnableOutputSanitizer(RunnableSerializable[Any, Any]):
 
     policy: GuardPolicy = Field(default_factory=GuardPolicy, repr=False)
     system_prompt: str | None = Field(default=None, repr=False, exclude=True)
+    render: Render = "markdown"
     vault: PseudonymVault | None = Field(default=None, repr=False, exclude=True)
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
@@ -117,9 +120,11 @@ class RunnableOutputSanitizer(RunnableSerializable[Any, Any]):
     @property
     def _texts(self) -> Checking:
         # A copy with another policy carries this attribute over: what was made is for these settings only.
-        settings = (self.policy, self.system_prompt, self.vault)
+        settings = (self.policy, self.system_prompt, self.render, self.vault)
         if self._made is None or not same(self._made[0], settings):
-            sanitizer = OutputSanitizer(self.policy, system_prompt=self.system_prompt, vault=self.vault)
+            sanitizer = OutputSanitizer(
+                self.policy, system_prompt=self.system_prompt, render=self.render, vault=self.vault
+            )
             self._made = (settings, Checking(sanitizer))
         return self._made[1]
 

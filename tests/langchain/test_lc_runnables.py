@@ -380,3 +380,10 @@ def test_nothing_is_remembered_of_a_message_that_is_gone():
     del message
     gc.collect()
     assert not guard._guard._seen
+
+
+def test_code_is_left_alone_only_where_markdown_is_shown():
+    text = "Write `<script>alert(1)</script>` into the page."
+    assert RunnableOutputSanitizer().invoke(text) == text
+    assert "alert" not in RunnableOutputSanitizer(render="html").invoke(text)
+    assert "alert" not in "".join(RunnableOutputSanitizer(render="html").stream(text))
