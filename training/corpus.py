@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training import data
-from training.grammar import ACTIONS, READERS, SYMBOLS, USERS, expand
+from training.grammar import ACTIONS, DISCUSSION, READERS, SYMBOLS, USERS, expand
 from training.languages import LANGUAGES
 
 SEED = 20261123
 IGNORED = -1
-REQUEST = 2
-"""For the document head: an ordinary request of a user, which no document makes to an assistant."""
 
-# Benign sets of plain requests and questions: what they ask is an order when a document asks it.
-_REQUESTS = frozenset({
-    "benign_dolly", "benign_instructions_small", "benign_oasst2", "benign_ultrachat", "benign_triviaqa",
-    "promptshield_ifeval_benign", "cyberseceval_frr_benign",
-})  # fmt: skip
+_QUESTIONS = frozenset(
+    {"benign_dolly", "benign_oasst2", "benign_ultrachat", "benign_triviaqa", "benign_instructions_small"}
+)
 _DOCUMENTS_TOO = frozenset({"benign_docs_tech_dev", "benign_mmlu"})
 
 
@@ -30,7 +26,7 @@ class Example:
 
     Args:
         text: the text.
-        labels: for the input head and the document head: 1, 0, `IGNORED` or `REQUEST`.
+        labels: for the input head and the document head: 1, 0 or `IGNORED`.
         fold: the fold of the development data, or "own" or "packages".
         set: its set there.
         span: the attack's place, where it is known: windows elsewhere are benign.
@@ -49,7 +45,8 @@ def development() -> Iterator[Example]:
         for row in data.rows(fold):
             document = row.label
             if row.label == 0 and row.stage == "input" and row.set not in _DOCUMENTS_TOO:
-                document = REQUEST if row.set in _REQUESTS else IGNORED
+                # A question stands in many an ordinary document; what else users ask says nothing about documents.
+                document = 0 if row.set in _QUESTIONS and row.text.rstrip().endswith("?") else IGNORED
             given = row.label if row.stage == "input" or not row.label or data.is_direct(row) else IGNORED
             yield Example(text=row.text, labels=(given, document), fold=fold, set=row.set)
 
@@ -66,7 +63,7 @@ def own(carriers: list[str], count: int) -> Iterator[Example]:
     """Attacks of our own, bare and planted at every position of ordinary documents, and their benign twins."""
     chooser = random.Random(SEED + 1)
     tables = [("direct", SYMBOLS, "<direct>", (1, 1)), ("planted", ACTIONS, "<planted>", (0, 1))]
-    twins = [(READERS, (0, 0)), (USERS, (0, IGNORED))]
+    twins = [(READERS, (0, 0)), (USERS, (0, IGNORED)), (DISCUSSION, (0, 0))]
     for _ in range(count):
         for name, symbols, start, labels in tables:
             yield Example(text=expand(start, symbols, chooser), labels=labels, fold="own", set=f"own_{name}")

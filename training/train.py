@@ -18,7 +18,7 @@ from sklearn.linear_model import SGDClassifier
 
 from guard_integrations.core.scanner.classifier import BUCKETS, HEADS, PER_TOKEN, SMOOTH, bags
 from training import corpus, data
-from training.corpus import IGNORED, REQUEST, SEED, Example
+from training.corpus import IGNORED, SEED, Example
 
 STEP = 0.02
 """What one step of a stored weight is worth."""
@@ -85,7 +85,6 @@ class Trainer:
         benign = np.flatnonzero(label == 0)
         written = np.flatnonzero((label == 1) & mine)
         found = np.flatnonzero((label == 1) & ~mine)
-        asked = np.flatnonzero(label == REQUEST)
         sizes = {name: np.sqrt(max(1, np.sum(self.sets == name))) for name in set(self.sets)}
         chosen = found
         weights, bias = np.zeros(BUCKETS, dtype=np.float32), 0.0
@@ -93,13 +92,12 @@ class Trainer:
             share = np.bincount(owner[chosen], minlength=len(self.examples))
             attack = np.array([1 / (sizes[self.sets[o]] * share[o]) for o in owner[chosen]])
             attack *= ATTACKS / attack.sum()
-            rows = np.concatenate([benign, written, asked, chosen])
+            rows = np.concatenate([benign, written, chosen])
             truth = np.concatenate([np.zeros(len(benign)), np.ones(len(rows) - len(benign))])
             weight = np.concatenate(
                 [
                     np.where(self.folds[owner[benign]] == "packages", 0.7, 1.0),
                     np.full(len(written), WRITTEN),
-                    np.full(len(asked), ASKED),
                     attack,
                 ]
             )
@@ -115,7 +113,7 @@ class Trainer:
         return weights, bias
 
 
-ATTACKS, WRITTEN, ASKED, EPOCHS = 12_000.0, 0.3, 0.15, 4
+ATTACKS, WRITTEN, EPOCHS = 12_000.0, 0.3, 4
 
 
 def main() -> None:

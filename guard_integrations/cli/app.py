@@ -4,6 +4,7 @@ import typer
 
 from guard_integrations.cli import keys
 from guard_integrations.cli.demo.command import demo
+from guard_integrations.cli.eval import evaluate
 
 __all__ = ["app"]
 
@@ -16,3 +17,4 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.add_typer(keys.app, name="keys")
+app.command("eval")(evaluate)

@@ -38,9 +38,11 @@ TOGETHER: Final = 4
 _STEM: Final = 5
 _TOKEN: Final = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"  # unspaced scripts
-    r"|\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|([^\w\s])\1*|_+"
+    r"|\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|[^\w\s]{1,3}|_+"
 )
 _LONG_NUMBER: Final = 5
+_MOST_WORDS: Final = 50_000
+_LONGEST_KEPT: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,50 +80,69 @@ def bags(text: str) -> Bags:
     import numpy as np  # noqa: PLC0415 - a hundred milliseconds that only this needs
 
     folded = fold(text)
-    starts: list[int] = []
-    words: list[int] = []
-    stems: list[int] = []
-    for match in _TOKEN.finditer(folded):
-        word = match.group()
-        if not word[0].isalpha():
-            word = ("00000" if len(word) >= _LONG_NUMBER else "0") if word[0].isdigit() else word[:3]
-        starts.append(match.start())
-        code = word.encode("utf-8", "surrogatepass")
-        words.append(crc32(code))
-        stems.append(words[-1] if len(word) <= _STEM else crc32(word[:_STEM].encode("utf-8", "surrogatepass")))
     spans = sentences(folded)
-    edges = [*np.searchsorted(starts, [start for start, _ in spans]).tolist(), len(starts)]
+    words: list[tuple[int, int]] = []
+    edges = [0]
+    for start, end in spans:
+        words += [_CODES[word] for word in _TOKEN.findall(folded, start, end)]
+        edges.append(len(words))
     single = [(span, tokens) for span, tokens in zip(spans, pairwise(edges), strict=True) if tokens[0] < tokens[1]]
     several = [single[at : at + TOGETHER] for at in range(0, len(single) - 1, 2)]
     single += [((group[0][0][0], group[-1][0][1]), (group[0][1][0], group[-1][1][1])) for group in several]
-    opens = np.zeros(len(starts), dtype=bool)
-    opens[[edge for edge in edges if edge < len(starts)]] = True
+    codes = np.array(words, dtype=np.uint64).reshape(-1, 2)
+    within = np.repeat(np.arange(len(spans)), np.diff(edges))
     return Bags(
         spans=[span for span, _ in single],
         tokens=[tokens for _, tokens in single],
-        ids=_hashed(np.array(words, dtype=np.uint64), np.array(stems, dtype=np.uint64), opens),
+        ids=_hashed(codes[:, 0], codes[:, 1], within),
     )
 
 
+class _Codes(dict[str, tuple[int, int]]):
+    """A word's hash and its stem's, kept for the words that come again."""
+
+    def __missing__(self, word: str) -> tuple[int, int]:
+        plain = word
+        if word[0].isdigit():
+            plain = "00000" if len(word) >= _LONG_NUMBER else "0"
+        codes = _hash(plain), _hash(plain[:_STEM])
+        # Short words are most of a text; longer ones, which could be secrets, are not kept.
+        if len(self) < _MOST_WORDS and word.isalpha() and len(word) <= _LONGEST_KEPT:
+            self[word] = codes
+        return codes
+
+
+def _hash(word: str) -> int:
+    return crc32(word.encode("utf-8", "surrogatepass"))
+
+
+_CODES: Final = _Codes()
+
+
 def _hashed(
-    words: "npt.NDArray[np.uint64]", stems: "npt.NDArray[np.uint64]", opens: "npt.NDArray[np.bool_]"
+    words: "npt.NDArray[np.uint64]", stems: "npt.NDArray[np.uint64]", within: "npt.NDArray[np.int64]"
 ) -> "npt.NDArray[np.int64]":
+    """Buckets of the features of each token; none reaches beyond the sentence, whose number is in `within`."""
     import numpy as np  # noqa: PLC0415 - as above
 
     count = len(words)
-    ids = np.empty((PER_TOKEN, count), dtype=np.uint64)
-    padded = np.concatenate([stems, np.zeros(3, dtype=np.uint64)])
-    one, two, three = padded[1 : count + 1], padded[2 : count + 2], padded[3 : count + 3]
+    ids = np.zeros((PER_TOKEN, count), dtype=np.uint64)
+    ahead = np.zeros((4, count), dtype=np.uint64)
+    for distance, of in ((1, stems), (2, stems), (3, stems), (1, words)):
+        row = ahead[distance - 1 if of is stems else 3]
+        rest = max(count - distance, 0)
+        row[:rest] = np.where(within[distance:] == within[:rest], of[distance:], 0)
     times = np.uint64(0x165667B19E3779F9)
     first = stems * times
     ids[0] = words
     ids[1] = stems
-    ids[2] = first + one
-    ids[3] = (first + one) * times + two
-    ids[4] = first + two
-    ids[5] = first + three
-    ids[6] = words * times + np.concatenate([words, np.zeros(1, dtype=np.uint64)])[1:]
-    ids[7] = np.where(opens, first + one, 0)
+    ids[2] = first + ahead[0]
+    ids[3] = (first + ahead[0]) * times + ahead[1]
+    ids[4] = first + ahead[1]
+    ids[5] = first + ahead[2]
+    ids[6] = words * times + ahead[3]
+    ids[7, :1] = ids[2, :1]
+    ids[7, 1:] = np.where(within[1:] != within[:-1], ids[2, 1:], 0)
     ids += np.arange(1, PER_TOKEN + 1, dtype=np.uint64)[:, None]
     ids *= np.uint64(0x9E3779B97F4A7C15)
     ids ^= ids >> np.uint64(29)

@@ -99,10 +99,11 @@ class InjectionScanner:
     def _by_rules(self, view: View) -> list[Finding]:
         if self._rules is None:
             return []
-        found = self._rules.start().feed(view.text, final=True).findings
+        # The line break stands for the end of the text, which no pattern can name.
+        found = self._rules.start().feed(f"{view.text}\n", final=True).findings
         placed = []
         for one in found:
-            start, end = view.locate(one.start, one.end)
+            start, end = view.locate(one.start, min(one.end, len(view.text)))
             placed.append(replace(one, start=start, end=end, view=view.name, action=self._action(one.score)))
         return placed
 
