@@ -2,7 +2,7 @@
 
     python -m training.train --packages benign.jsonl.gz --out guard_integrations/core/scanner/weights/injection.npz
 
-Needs scikit-learn beside the package itself; one core, about fifteen minutes. The seed is in `corpus.SEED`.
+Needs scikit-learn beside the package itself; one core, about half an hour with `--scores`. The seed is in `corpus.SEED`.
 """
 
 import argparse
