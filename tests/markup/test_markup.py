@@ -276,6 +276,24 @@ def test_a_block_that_is_too_long_loses_its_markup_even_in_code():
     assert "".join(in_pieces(MARKDOWN, cut(text, range(0, 40_000, 333)))[0]) == shown
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "```\rcode\n\nfoo\n\n",  # a fence for those to whom a lone carriage return ends a line
+        "word <b onclick=x> " * 1000 + "\n```\ncode\n\nfoo\n\n",  # a fence after a block that was cut
+        "`" * 1200 + "\ncode\n\nfoo\n\n" + "`" * 1200 + "\n",
+        "- [a](https://ok.example/a) word\n" * 800 + "\n  ```\n  code\n\nfoo\n\n",
+        "``` " + "x" * 20_000 + "\ncode <b>\n\nfoo\n\n",
+    ],
+)
+def test_nothing_counts_as_code_where_it_is_unknown_what_a_fence_does(before):
+    for fence in ("```", "   ```", "~~~"):
+        shown = clean(
+            MARKDOWN, f"{before}{fence}\n<script>alert(1)</script>\n![x](http://evil.example/?q=1)\n{fence}\n"
+        )
+        assert rendered_active(shown) == {}
+
+
 @pytest.mark.parametrize("rule", sorted(MARKUP_RULES))
 def test_a_disabled_rule_does_not_run(rule):
     text = "<script>a</script>\n\n![a](http://evil.example/?q=1)\n\n[b](javascript:x) \\033[1m"

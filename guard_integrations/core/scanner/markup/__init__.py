@@ -20,7 +20,7 @@ def _is_telling(text: str) -> bool:
     return (
         "<" in text
         or "\\" in text
-        or ("]" in text and any(telling in text for telling in ("](", "]:", "![")))
+        or (("[" in text or "]" in text) and any(telling in text for telling in ("](", "]:", "![")))
         or ("/" in text and "://" in text)
         or "www." in text.lower()
     )

@@ -6,6 +6,7 @@ markup is never held back. Inside a fenced block at the top level everything is 
 quotation holds is decided with all of it as context, until a line begins at the margin after a blank one.
 
 A block, or its context, of more than `MOST` characters is cut: from there to the next margin nothing counts as code.
+Nor does anything after a fence there, or after a lone carriage return, which ends a line for some renderers only.
 """
 
 import re
@@ -62,6 +63,7 @@ class Markdown:
         self._read = 0  # up to where a line break has been looked for
         self._fence: _Fence | None = None  # the top-level fence that is open
         self._lost = False  # whether it is unknown what is code
+        self._for_good = False  # whether it will remain so
 
     def feed(self, text: str, *, final: bool) -> int:
         """Takes the next piece; returns the place before which everything is decided."""
@@ -107,12 +109,22 @@ class Markdown:
                 self._within = bool(self._block) or self._within
                 self._pass_over(len(self._block))
             return False
+        self._lose(self._block[:end])
         closes = not self._within and fence.closes(self._block[:end])
         self._pass_over(end)
         self._within = False
         if closes:
-            self._fence, self._context, self._blank = None, "", True
+            self._fence, self._context, self._blank, self._lost = None, "", True, self._for_good
         return bool(self._block)
+
+    def _lose(self, line: str) -> None:
+        """Notes what makes it unknown for good what is code.
+
+        That is a lone carriage return, on which renderers do not agree, and what may be a fence where the place in
+        the text is unknown: who cannot tell whether it opens or closes cannot tell what is code after it.
+        """
+        if line.endswith("\r") or (self._lost and not self._within and _FENCE.match(line)):
+            self._for_good = self._lost = True
 
     def _pass_over(self, size: int) -> None:
         self._base += size
@@ -129,17 +141,17 @@ class Markdown:
         if end is None:
             return False
         start, line = self._line, self._block[self._line : end]
+        self._lose(line)
         blank = not self._within and _BLANK.match(line) is not None
         if self._blank and not self._within and _MARGIN.match(line):
-            self._context, self._lost, self._in_fence = "", False, False
+            self._context, self._lost, self._in_fence = "", self._for_good, False
         self._line = end
         if blank:
             self._commit(end)
         elif not self._within and not self._lost and self._may_begin(line, start):
             self._decide(start)
         self._within = False
-        # Not all renderers take a lone carriage return for the end of a line.
-        self._blank = blank and not line.endswith("\r")
+        self._blank = blank
         return self._line < len(self._block)
 
     def _may_begin(self, line: str, start: int) -> bool:
@@ -158,12 +170,10 @@ class Markdown:
         seen = parse(text)
         top = next((fence for fence in seen.fences if fence.top and fence.start >= last), None)
         self._in_fence = any(not fence.top and fence.end >= len(inside) for fence in seen.fences)
-        if top is not None and text.endswith("\r"):
-            self._lost = True  # for some renderers the line goes on
-        elif top is not None:
+        if top is not None:
             self._commit(self._line)
             self._fence = _Fence.opened(text[top.start :])
-            self._lost = self._fence is None
+            self._lost = self._for_good = self._fence is None
         elif self._in_fence:
             self._commit(self._line)
         elif any(place >= last for place in seen.blocks) and draft.text.startswith(
@@ -197,6 +207,7 @@ class Markdown:
         space = max(self._block.rfind(char, MOST - _CUT, MOST) for char in " \t\n\r")
         size = MOST if space < 0 else space + 1
         self._lost = True
+        self._lose(self._block[self._line : size])
         self._within = self._line < size and self._block[size - 1] not in "\r\n"
         self._line = max(self._line, size)
         piece = self._block[:size]

@@ -15,7 +15,6 @@ _TABLES: Final = _PLAIN | pyromark.Options.ENABLE_TABLES
 _LISTS: Final = frozenset({"List", "FootnoteDefinition"})
 _CONTAINERS: Final = _LISTS | {"Item", "BlockQuote"}
 _BLOCKS: Final = _CONTAINERS | {"Paragraph", "Heading", "CodeBlock", "HtmlBlock", "Table"}
-_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 _LINE_BREAK: Final = re.compile(r"[\r\n]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -78,18 +77,14 @@ class Seen:
 def parse(text: str) -> Seen:
     """Reads a text as GitHub-flavoured Markdown.
 
-    Renderers differ in whether there are tables and footnotes, and in whether a lone carriage return ends a line. What is code for
-    some of them only does not count as code.
+    Renderers differ in whether there are tables and footnotes. What is code for some of them only does not count.
     """
     plain = text if text.isascii() else _SURROGATE.sub("?", text)
-    unix = _LONE_RETURN.sub("\n", plain)
-    readings = [_Reader(unix).read(_PLAIN)]
+    readings = [_Reader(plain).read(_PLAIN)]
     if "[^" in plain:
-        readings.append(_Reader(unix).read(_BARE))
+        readings.append(_Reader(plain).read(_BARE))
     if "|" in plain:
-        readings.append(_Reader(unix).read(_TABLES))
-    if unix != plain:
-        readings.append(_Reader(plain).read(_PLAIN))
+        readings.append(_Reader(plain).read(_TABLES))
     seen = readings[0]
     for other in readings[1:]:
         seen.code = list(_common(seen.code, other.code))
