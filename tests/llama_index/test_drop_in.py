@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import DOCUMENTS, EMAIL, POISON
+from li_samples import DOCUMENTS, EMAIL, POISON
 from llama_index.core import Document, PropertyGraphIndex, Settings
 from llama_index.core.base.base_selector import SelectorResult, SingleSelection
 from llama_index.core.extractors import TitleExtractor

@@ -1,7 +1,7 @@
 """Guarded query engines and chat engines around LlamaIndex's own."""
 
 import pytest
-from conftest import DOCUMENTS, EMAIL, SSN
+from li_samples import DOCUMENTS, EMAIL, SSN
 from llama_index.core import Document
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import (

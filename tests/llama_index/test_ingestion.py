@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from conftest import DOCUMENTS, EMAIL, POISON
+from li_samples import DOCUMENTS, EMAIL, POISON
 from llama_index.core import Document
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.ingestion.pipeline import get_transformation_hash

@@ -5,7 +5,7 @@ import json
 from uuid import UUID
 
 import pytest
-from conftest import DOCUMENTS, EMAIL
+from li_samples import DOCUMENTS, EMAIL
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.events.query import QueryStartEvent
 from llama_index.core.llms import ChatMessage

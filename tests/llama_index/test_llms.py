@@ -4,7 +4,7 @@ import json
 from types import AsyncGeneratorType, GeneratorType
 
 import pytest
-from conftest import EMAIL, SSN
+from li_samples import EMAIL, SSN
 from llama_index.core.llms import ChatMessage, MessageRole
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.prompts import PromptTemplate

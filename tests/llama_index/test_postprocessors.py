@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from conftest import DOCUMENTS, EMAIL, POISON, SSN
+from li_samples import DOCUMENTS, EMAIL, POISON, SSN
 from llama_index.core import Settings
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import DOCUMENTS, EMAIL, POISON
+from li_samples import DOCUMENTS, EMAIL, POISON
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent, ToolCallResult
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool, QueryEngineTool, ToolOutput
