@@ -78,10 +78,10 @@ class OutputSanitizer:
         passes = (
             self._invisible(),
             (detector_of(self.policy, traceless, vault=vault),) if traceless else (),
+            # Before the rules, for which what is left of a leak is context.
+            self._leaks(system_prompt, {rule.label for rule in rules}),
             # This looks for everything again: beside a label there may be what was not there before.
             (detector_of(self.policy, rules, vault=vault),),
-            # The letters of a label may be the rest of a word of the prompt.
-            self._leaks(system_prompt),
             # What has been written in another's stead may be the half of a link.
             self._markup(render),
         )
@@ -106,10 +106,12 @@ class OutputSanitizer:
             ),
         )
 
-    def _leaks(self, system_prompt: str | None) -> tuple[Detector, ...]:
+    def _leaks(self, system_prompt: str | None, labels: set[str]) -> tuple[Detector, ...]:
         if not system_prompt:
             return ()
-        leaks = LeakDetector(system_prompt, action=self.policy.actions.leak, disabled=self.policy.disabled_rules)
+        leaks = LeakDetector(
+            system_prompt, action=self.policy.actions.leak, disabled=self.policy.disabled_rules, labels=labels
+        )
         return (Wordwise(leaks),)
 
     def sanitize(self, text: str, *, restore: bool = True) -> Sanitized:

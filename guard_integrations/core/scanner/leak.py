@@ -15,14 +15,16 @@ it is nothing but what any text may share with a prompt. That is what lets a str
 word that a prompt also has. It holds from where a leak would be replaced until the stretch has ended.
 """
 
+import re
 import secrets
 import string
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
 from guard_integrations.core.findings import Action, Category, Finding, Severity
 from guard_integrations.core.scanner.detector import Edit, Step
-from guard_integrations.core.scanner.overlap import LABEL, Leak, Overlap
+from guard_integrations.core.scanner.overlap import LABEL, Leak, Overlap, labels_of
 from guard_integrations.core.scanner.prompt_index import CANARY_LENGTH, CANARY_PREFIX, LEAK_SCORE, Prompt, PromptIndex
 
 __all__ = ["LEAK_RULES", "LEAK_SCORE", "LeakDetector", "find_canary", "make_canary", "plant_canary"]
@@ -42,11 +44,18 @@ class LeakDetector:
         system_prompt: the prompt that must not come out.
         action: what the policy does with the category `leak`; `flag` reports and replaces nothing.
         disabled: ids of rules that are not to run.
+        labels: what other rules write: their letters are nobody's words.
     """
 
     def __init__(
-        self, system_prompt: str, *, action: Action = Action.FILTER, disabled: frozenset[str] = frozenset()
+        self,
+        system_prompt: str,
+        *,
+        action: Action = Action.FILTER,
+        disabled: frozenset[str] = frozenset(),
+        labels: Iterable[str] = (),
     ) -> None:
+        self._labels = labels_of(labels)
         prompt = Prompt(system_prompt)
         self._indexes = tuple(PromptIndex(prompt, system_prompt, digits=digits) for digits in (False, True))
         self._action = action
@@ -54,15 +63,21 @@ class LeakDetector:
 
     def start(self) -> "LeakSession":
         """A session for one text."""
-        return LeakSession(self._indexes, self._action, self._disabled)
+        return LeakSession(self._indexes, self._action, self._disabled, self._labels)
 
 
 class LeakSession:
     """One text on its way; see `detector.Session`."""
 
-    def __init__(self, indexes: tuple[PromptIndex, ...], action: Action, disabled: frozenset[str]) -> None:
+    def __init__(
+        self,
+        indexes: tuple[PromptIndex, ...],
+        action: Action,
+        disabled: frozenset[str],
+        labels: re.Pattern[str],
+    ) -> None:
         self._indexes = indexes
-        self._overlaps = [Overlap(index) for index in indexes]
+        self._overlaps = [Overlap(index, labels) for index in indexes]
         self._action = action
         self._disabled = disabled
         self._fed = 0

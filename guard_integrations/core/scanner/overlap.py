@@ -1,15 +1,19 @@
 """The stretches that a growing text has in common with a prompt."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from guard_integrations.core.scanner.folding import fold_character
 from guard_integrations.core.scanner.prompt_index import GRAM, LEAD, PromptIndex
 
-__all__ = ["LABEL", "Leak", "Overlap"]
+__all__ = ["LABEL", "Leak", "Overlap", "labels_of"]
 
 LABEL: Final = "[REDACTED]"
+_LABEL: Final = re.compile(r"\[[A-Z][A-Z_]{0,30}\]")
+_LONGEST_LABEL: Final = 64
+_BEGUN: Final = re.compile(r"\[[A-Z_]{0,31}[0-9a-z_]{0,24}\Z")
 _GAP: Final = 256
 """Characters without a letter that end a stretch."""
 _DIGIT: Final = re.compile(r"\d")
@@ -79,8 +83,9 @@ class Overlap:
     the haystack less the place in the text, which is the same all along it.
     """
 
-    def __init__(self, index: PromptIndex) -> None:
+    def __init__(self, index: PromptIndex, labels: re.Pattern[str]) -> None:
         self._index = index
+        self._labels = labels
         self._tail = _Tail()
         self._raw = 0  # characters folded
         self._pending = ""  # may be the beginning of a label, so not folded yet
@@ -109,13 +114,14 @@ class Overlap:
 
     def _take_labelled(self, text: str, *, final: bool) -> None:
         """Folds a piece in which labels may be: no stretch goes on at them."""
-        pieces = text.split(LABEL)
-        self._pending = "" if final else _label_begun(pieces[-1])
-        pieces[-1] = pieces[-1][: len(pieces[-1]) - len(self._pending)]
-        for number, piece in enumerate(pieces):
-            if number:
-                self._break(len(LABEL))
-            self._take(piece)
+        self._pending = "" if final else _label_begun(text)
+        text = text[: len(text) - len(self._pending)]
+        done = 0
+        for label in self._labels.finditer(text):
+            self._take(text[done : label.start()])
+            done = label.end()
+            self._break(done - label.start())
+        self._take(text[done:])
 
     @property
     def hold(self) -> int:
@@ -282,10 +288,16 @@ class Overlap:
         return at
 
 
+def labels_of(labels: Iterable[str]) -> re.Pattern[str]:
+    """Finds this label and those, also with the number or the hash that a strategy puts into them."""
+    names = sorted({LABEL[1:-1], *(label[1:-1] for label in labels if _LABEL.fullmatch(label))})
+    return re.compile(rf"\[(?:{'|'.join(names)})(?:_[0-9a-z_]{{1,24}})?\]")
+
+
 def _label_begun(text: str) -> str:
-    """The longest end of a text that a label begins with."""
-    at = text.rfind("[", -len(LABEL))
-    return text[at:] if at >= 0 and LABEL.startswith(text[at:]) else ""
+    """The end of a text that a label may begin with."""
+    begun = _BEGUN.search(text, max(0, len(text) - _LONGEST_LABEL))
+    return "" if begun is None else begun[0]
 
 
 def _merged(leaks: list[Leak]) -> list[Leak]:
