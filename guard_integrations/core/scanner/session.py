@@ -25,6 +25,8 @@ __all__ = ["MAX_VALUE", "RuleDetector", "Treatment"]
 
 Hits: TypeAlias = list[tuple[CompiledRule, list[tuple[int, int]]]]
 
+_WORD: Final = "".join(char for char in map(chr, range(0x530)) if char.isalnum())
+"""Letters and digits of the scripts that part words by spaces; the rest of a word is cut off by them."""
 CONTEXT: Final = 64
 """Characters to the left of a match in which context words count."""
 MAX_VALUE: Final = 4096
@@ -113,7 +115,7 @@ class RuleSession:
         self._open: dict[int, _Open] = {}
         self._fresh = -1
         """Where a replaced match has ended and what follows has not been looked at yet; -1 for nowhere."""
-        self._written = Written(detector.rules, max(CONTEXT, detector.rules.longest_head))
+        self._written = Written(detector.rules, max(CONTEXT + 1, detector.rules.longest_head))
 
     def feed(self, text: str, *, final: bool = False) -> Step:
         """Takes the next piece of the text."""
@@ -288,7 +290,7 @@ class RuleSession:
         words = self._detector.words[one.order]
         score = one.rule.score
         if words is not None:
-            score = words.score(score, self._written.before(self._data, start)[-CONTEXT:])
+            score = words.score(score, _window(self._written.before(self._data, start)))
         # Last, since some validators take their time.
         if score < THRESHOLD or one.validator is None or one.validator(decode(self._data[start:end])):
             return score
@@ -329,6 +331,14 @@ _SLACK: Final = 2048
 """Bytes of decided text that a session may hold before it lets go of them."""
 _FRESH: Final = -1
 """Stands for no rule: the place after a replaced match is looked at before the heads that begin there."""
+
+
+def _window(before: str) -> str:
+    """The characters in which context words count, without the end of a word that begins before them."""
+    window = before[-CONTEXT:]
+    if len(before) == len(window) or not (before[-CONTEXT - 1].isalnum() or before[-CONTEXT - 1] == "["):
+        return window
+    return window.lstrip(_WORD)
 
 
 def _value(data: bytes) -> str | None:

@@ -41,6 +41,8 @@ class Written:
         room = self._keep
         pieces: list[str] = []
         for first, last, label in reversed(self._edits):
+            if first >= start:
+                continue  # another rule's match at the same place
             if start > last:
                 pieces.append(decode(data[max(last, back(data, start, room)) : start]))
             pieces.append(label)
