@@ -81,10 +81,14 @@ def rewrite(
     draft = Draft(block)
     for _ in range(_ROUNDS):
         reader = _Round(context, draft.text, urls, memory, lost=lost)
-        if not draft.apply([change for change in reader.changes() if change.rule not in urls.disabled]):
-            memory.images |= reader.images
-            memory.definitions |= reader.definitions
-            return draft
+        if draft.apply([change for change in reader.changes() if change.rule not in urls.disabled]):
+            continue
+        if reader.images and reader.definitions and not memory.definitions:
+            memory.definitions = True  # within one block, whichever comes first
+            continue
+        memory.images |= reader.images
+        memory.definitions |= reader.definitions
+        return draft
     # Too tangled to be decided: nothing that markup is made of stays.
     draft.apply(
         Change(start=m.start(), end=m.end(), text="", rule="markup-overflow") for m in _TANGLE.finditer(draft.text)
