@@ -62,6 +62,7 @@ class TestInputGuardOnMessages(PromptContract):
         return out if out is BLOCKED else out[0].content
 
 
+@pytest.mark.slow
 class TestInputGuardOnToolResults(PromptContract):
     stage = "tool"
 
@@ -109,6 +110,7 @@ class TestOutputSanitizerBehindAParser(AnswerContract):
         return await call(upstream | StrOutputParser() | RunnableOutputSanitizer(policy=policy), "", mode)
 
 
+@pytest.mark.slow
 class TestOutputSanitizerAheadOfAParser(AnswerContract):
     async def answer(self, chunks, mode, policy):
         upstream = says(*(AIMessageChunk(content=chunk) for chunk in chunks))
@@ -127,6 +129,7 @@ class TestGuardedModel(GuardContract):
         return text(await call(guarded(Wire(chunks), policy=policy), "Hello", mode))
 
 
+@pytest.mark.slow
 class TestGuardedModelInBlocks(AnswerContract):
     """The answer comes as a list of blocks, as it does with citations."""
 
@@ -137,6 +140,7 @@ class TestGuardedModelInBlocks(AnswerContract):
         return text(await call(guarded(Wire(blocks), policy=policy), "Hello", mode))
 
 
+@pytest.mark.slow
 class TestGuardedModelInBlocksOfTheFirstVersion(AnswerContract):
     async def answer(self, chunks, mode, policy):
         return text(await call(guarded(Wire(chunks), policy=policy, output_version="v1"), "Hello", mode))
