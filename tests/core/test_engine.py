@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -77,10 +78,14 @@ def test_offsets_are_characters_of_the_callers_text():
 @pytest.mark.parametrize("unit", ["forget ", "<script", "</script ", "a@", "instructions", "1-", "[EMAIL]", "é@b.co "])
 @pytest.mark.parametrize("call", [BASIC_IN.sanitize, BASIC_OUT.sanitize, InputSanitizer().sanitize])
 def test_ten_times_the_text_is_about_ten_times_the_work(unit, call):
+    def once(text):
+        with suppress(GuardBlocked, GuardUnavailable):  # a refusal is an answer, too
+            call(text)
+
     def cost(length):
         text = (unit * length)[:length]
-        call(text)
-        return min(timed(lambda: call(text)) for _ in range(3))
+        once(text)
+        return min(timed(lambda: once(text)) for _ in range(3))
 
     assert cost(160_000) < 40 * max(cost(16_000), 2e-4)
 

@@ -17,6 +17,10 @@ from guard_integrations.errors import GuardUnavailable
 __all__ = ["Waiting"]
 
 _ANY: Final = Characters(((0x00, 0x10FFFF),))
+_ZERO: Final = 0x30
+_NINE: Final = 0x39
+_COMMON: Final = 20
+"""How many times likelier than a digit any other character is taken to be."""
 
 
 class Waiting:
@@ -70,7 +74,7 @@ class Waiting:
 
 
 def _necessary(node: Node) -> Characters:
-    """A set of which every text that the node stands for has a character: the smallest that is easily found."""
+    """A set of which every text that the node stands for has a character: the rarest that is easily found."""
     match node:
         case Characters():
             return _ANY if node.negated else node
@@ -86,4 +90,8 @@ def _necessary(node: Node) -> Characters:
 
 
 def _size(characters: Characters) -> int:
-    return sum(high - low + 1 for low, high in characters.ranges)
+    """How likely prose has one of these: digits are rare in it, spaces and full stops are not."""
+    return sum(
+        high - low + 1 if low >= _ZERO and high <= _NINE else _COMMON * (high - low + 1)
+        for low, high in characters.ranges
+    )
