@@ -1,6 +1,7 @@
 """`GuardTransformComponent` in ingestion pipelines."""
 
 import asyncio
+from importlib.resources import files
 
 import pytest
 from li_samples import DOCUMENTS, EMAIL, POISON
@@ -76,7 +77,9 @@ def test_components_come_back_from_what_they_serialise_to():
 
 
 @pytest.mark.slow
-async def test_parallel_workers_do_the_same():
+async def test_parallel_workers_do_the_same(monkeypatch):
+    # A splitter that is unpickled in a worker looks its encoding up anew, on the network where it is not told of a copy.
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(files("llama_index.core") / "_static" / "tiktoken_cache"))
     documents = [Document(text=text, id_=str(i)) for i, text in enumerate([*DOCUMENTS, POISON, EMAIL] * 4)]
     alone = [node.text for node in pipeline(disable_cache=True).run(documents=documents)]
     together = await asyncio.to_thread(pipeline(disable_cache=True).run, documents=documents, num_workers=2)
