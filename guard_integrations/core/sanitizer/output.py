@@ -44,8 +44,9 @@ def detector_of(
 class OutputSanitizer:
     """Takes out of an answer what must not reach the reader. Immutable, and safe to share between threads.
 
-    A stream equals the batch however it is cut into chunks, and sanitising twice equals sanitising once (but for the
-    values that a vault puts back: a second time they would be taken out).
+    A stream equals the batch however it is cut into chunks. Sanitising twice equals sanitising once, with two
+    exceptions: values that a vault puts back would be taken out, and a number that ran on into something that is
+    redacted ends there the second time, and may then be found.
 
     Args:
         policy: what to look for and what to do about it.
