@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, Self
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
+from langchain_core.runnables import RunnableSerializable
+from langchain_core.runnables.utils import AnyConfigurableField
 from langchain_mistralai import ChatMistralAI
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
@@ -20,6 +22,7 @@ from guard_integrations.core.moderation.client import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrail_refusal, guardrails_payload
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.langchain import _flow
@@ -35,6 +38,10 @@ def _as_ring(given: Any) -> Any:
     if isinstance(given, (str, SecretStr)):
         return KeyRing([given])
     return KeyRing(given) if isinstance(given, (list, tuple)) else given
+
+
+UNTRACED_FIELDS = frozenset({"keys", "system_prompt"})
+"""What no tracer may see, however it is set."""
 
 
 @cache
@@ -91,6 +98,7 @@ class GuardedChatMistralAI(ChatMistralAI):
     vault: PseudonymVault | None = Field(default=None, exclude=True, repr=False)
     restore_tools: frozenset[str] = frozenset()
 
+    _own_moderator: Moderator | None = PrivateAttr(default=None)
     _guards_made: tuple[tuple[Any, ...], tuple[Guards, str]] | None = PrivateAttr(default=None)
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -98,7 +106,7 @@ class GuardedChatMistralAI(ChatMistralAI):
     @model_validator(mode="after")
     def validate_environment(self) -> Self:
         """Builds the HTTP clients around the key ring, ahead of the parent, which would bake one key into them."""
-        ours = [name for name in ("client", "async_client") if getattr(self, name) is None]
+        ours = [name for name in ("client", "async_client") if self._is_for_another_ring(getattr(self, name))]
         if self.keys is None and (ours or self._needs_moderator):
             given = "mistral_api_key" in self.model_fields_set and self.mistral_api_key
             self.keys = KeyRing([given]) if given else KeyRing.from_env()
@@ -116,8 +124,15 @@ class GuardedChatMistralAI(ChatMistralAI):
         for name in ours:
             getattr(self, name).base_url = self.endpoint
         if self._needs_moderator:
-            self.moderator = Moderator(keys=self.keys, base_url=self.endpoint)
+            self._own_moderator = Moderator(keys=self.keys, base_url=self.endpoint)
         return self
+
+    def _is_for_another_ring(self, client: httpx.Client | httpx.AsyncClient | None) -> bool:
+        """Whether the client must be made: there is none, or it was made for a model that this one's fields came from."""
+        if client is None:
+            return True
+        auth = client.auth
+        return isinstance(auth, KeyRingAuth) and self.keys is not None and auth.ring is not self.keys
 
     # -- where LangChain comes in ------------------------------------------------------------------------------
 
@@ -136,6 +151,26 @@ class GuardedChatMistralAI(ChatMistralAI):
     def astream_log(self, input: Any, *args: Any, **kwargs: Any) -> Any:
         """As the parent's; it, too, repeats the input."""
         return super().astream_log(self._safe_to_trace(input), *args, **kwargs)
+
+    def configurable_fields(
+        self, **kwargs: AnyConfigurableField
+    ) -> RunnableSerializable[LanguageModelInput, AIMessage]:
+        """As the parent's, with two exceptions for what no tracer may see.
+
+        LangChain hands a text that a config sets to tracers as metadata, unless its id begins with two underscores:
+        `keys` and `system_prompt` need such an id. Of the two names for keys only `keys` can be configured.
+
+        Raises:
+            ValueError: when one of them has another id.
+        """
+        if "mistral_api_key" in kwargs:
+            raise ValueError('make `keys` configurable, with an id that begins with "__", instead of `mistral_api_key`')
+        for name in UNTRACED_FIELDS & kwargs.keys():
+            if not kwargs[name].id.startswith("__"):
+                raise ValueError(
+                    f'{name} as a configurable field needs an id that begins with "__": tracers are shown the others'
+                )
+        return super().configurable_fields(**kwargs)
 
     def _safe_to_trace(self, given: LanguageModelInput) -> LanguageModelInput:
         prompt = super()._convert_input(given)
@@ -239,6 +274,11 @@ class GuardedChatMistralAI(ChatMistralAI):
         return self.moderation != "off" and self.moderator is None
 
     @property
+    def _active_moderator(self) -> Moderator | None:
+        # Apart from the field, so that a model made of this one's fields with other keys moderates with those.
+        return self.moderator or self._own_moderator
+
+    @property
     def _guards(self) -> Guards:
         return self._made[0]
 
@@ -247,7 +287,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         """The guards, and a hash of what they do."""
         # A copy of the model with another policy carries this attribute over: what was made is for these settings only.
         settings = (
-            self.policy, self.moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt, self.vault,
+            self.policy, self._active_moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt, self.vault,
             self.restore_tools, self.guardrails,
         )  # fmt: skip
         if self._guards_made is not None and same(self._guards_made[0], settings):
@@ -255,7 +295,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         guards = Guards(
             policy=self.policy,
             fingerprint=self.policy.fingerprint,
-            moderator=self.moderator,
+            moderator=self._active_moderator,
             moderates_input=self.moderation in ("both", "input"),
             moderates_output=self.moderation in ("both", "output"),
             stream_moderation=self.stream_moderation,
@@ -268,7 +308,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         return self._guards_made[1]
 
     def _settings(self) -> str:
-        moderator = self.moderator
+        moderator = self._active_moderator
         said = {
             "moderation": self.moderation,
             "moderator": None if moderator is None else [moderator.model, repr(moderator.rules), moderator.on_error],

@@ -131,14 +131,14 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
         asleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float], float] = lambda most: random.uniform(0.0, most),  # noqa: S311 - no secret depends on it
     ) -> None:
-        self._ring = ring
+        self.ring = ring
         self._retries = retries
         self._sleep = sleep
         self._asleep = asleep
         self._jitter = jitter
 
     def __repr__(self) -> str:
-        return f"KeyRingAuth({self._ring!r})"
+        return f"KeyRingAuth({self.ring!r})"
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:  # noqa: ANN401 - either library's request
         """The sync flow, under the name that both libraries document."""
@@ -146,7 +146,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:  # noqa: ANN401 - either library's request
         """Drives the decisions for a sync client."""
-        call = _Call(budget=self._ring.max_wait)
+        call = _Call(budget=self.ring.max_wait)
         steps = self._decide(request, call)
         answer: Any = None
         ended_early = False
@@ -170,7 +170,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - either library's request
         """Drives the decisions for an async client."""
-        call = _Call(budget=self._ring.max_wait)
+        call = _Call(budget=self.ring.max_wait)
         steps = self._decide(request, call)
         answer: Any = None
         ended_early = False
@@ -225,14 +225,14 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
 
     def _acquire(self, call: _Call) -> _Decisions:
         """Puts into `call` a lease, after waiting for one if need be, or None and when to come back."""
-        refresher = self._ring.refresher
+        refresher = self.ring.refresher
         if refresher is not None:
             refresher.touch()
         waited = False
         patience = None
         while True:
             prefer = call.lease.label if call.lease else None
-            taken = self._ring.take(tried=call.tried, refused=call.refused.keys(), prefer=prefer)
+            taken = self.ring.take(tried=call.tried, refused=call.refused.keys(), prefer=prefer)
             if isinstance(taken, Lease):
                 again = taken.label in call.tried
                 if patience is None:
@@ -245,7 +245,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                 if patience <= 0 or call.budget <= 0:
                     call.lease = taken
                     return
-                self._ring.release(taken)
+                self.ring.release(taken)
                 pause = min(patience, SLICE if again else BACKOFF, call.budget)
                 patience -= pause
             elif refresher is not None and (refresh := refresher.refresh()) is not None and call.budget > 0:
@@ -265,7 +265,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
 
     def _learn(self, response: "_Response", lease: Lease, call: _Call) -> float | None:
         """Tells the ring what an answer means; gives the pause before another try, or None when the answer stands."""
-        ring = self._ring
+        ring = self.ring
         match judge(response.status_code, response.content if response.status_code in READ_STATUSES else b""):
             case Verdict.ACCEPTED:
                 ring.report_success(lease)
@@ -308,7 +308,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
     def _close(self, request: "_Request", answer: "_Response | None", call: _Call) -> None:
         """Frees a probe that told nothing, and takes the key out of whatever outlives the call."""
         if call.lease is not None:
-            self._ring.release(call.lease)
+            self.ring.release(call.lease)
         _hide_key(request)
         if answer is not None:
             _hide_key(answer.next_request)
