@@ -4,10 +4,11 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.moderation.client import Moderator
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
@@ -67,6 +68,8 @@ class Guards:
     _lock: Lock = field(init=False, repr=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
+        require_choice("on_block", self.on_block, get_args(OnBlock))
+        require_choice("stream_moderation", self.stream_moderation, get_args(StreamMode))
         guard = InputGuard(self.policy, vault=self.vault, cut=False, spotlight=self.spotlight, tools=self.tools)
         object.__setattr__(self, "input", guard)
 

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.findings import Stage
 from guard_integrations.core.moderation import ModerationResult, Moderator
 from guard_integrations.core.moderation.pending import asettle, settle
@@ -52,6 +53,10 @@ class ModelGuard:
     vault: PseudonymVault | None
     restore_tools: frozenset[str]
     refusal: str | None
+
+    def __post_init__(self) -> None:
+        require_choice("moderation", self.moderation, get_args(Moderation))
+        require_choice("stream_moderation", self.stream_moderation, get_args(StreamMode))
 
     def admit(self, conversation: Sequence[Any]) -> Flow[Any, None]:
         """Judges what goes in.

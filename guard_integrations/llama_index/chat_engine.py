@@ -13,6 +13,7 @@ from llama_index.core.chat_engine.types import (
     StreamingAgentChatResponse,
 )
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
@@ -61,6 +62,7 @@ class GuardedChatEngine(BaseChatEngine):
         memory = getattr(chat_engine, "_memory", None)
         if memory is None:
             raise TypeError(f"{type(chat_engine).__name__} keeps no `_memory`: what it remembers cannot be guarded.")
+        require_choice("on_block", on_block, ("raise", "refuse"))
         policy = policy or GuardPolicy()
         self._refusal = policy.refusal if on_block == "refuse" else None
         self._turns = InputSanitizer(policy, vault=vault)

@@ -34,6 +34,7 @@ from llama_index_instrumentation import get_dispatcher
 from mistralai.client import Mistral, models
 from pydantic import SecretStr
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.moderation import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrails_payload
 from guard_integrations.core.moderation.windows import StreamMode
@@ -152,6 +153,7 @@ class GuardedMistralAI(MistralAI):
         vault: PseudonymVault | None = None,
         restore_tools: Collection[str] = (),
     ) -> None:
+        require_choice("on_block", on_block, ("raise", "refuse"))
         address = get_from_param_or_env("endpoint", endpoint, "MISTRAL_ENDPOINT", DEFAULT_MISTRALAI_ENDPOINT)
         ring = _ring(keys if keys is not None else api_key)
         super().__init__(

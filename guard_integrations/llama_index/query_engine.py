@@ -9,6 +9,7 @@ from llama_index.core.base.response.schema import RESPONSE_TYPE, Response, Strea
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, QueryType
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
@@ -49,6 +50,7 @@ class GuardedQueryEngine(BaseQueryEngine):
         vault: PseudonymVault | None = None,
         on_block: Literal["raise", "refuse"] = "raise",
     ) -> None:
+        require_choice("on_block", on_block, ("raise", "refuse"))
         super().__init__(query_engine.callback_manager)
         policy = policy or GuardPolicy()
         self._query_engine = query_engine

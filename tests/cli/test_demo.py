@@ -13,6 +13,7 @@ from guard_integrations.cli.demo.report import WIDTH, show
 from guard_integrations.cli.demo.run import run
 from guard_integrations.cli.demo.scenario import Prompt, Target
 from guard_integrations.testing import MistralServer
+from guard_integrations.testing.keys import KeyTable
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +67,12 @@ def test_it_fits_eighty_columns(report):
     assert "\u200b" not in capture.get()
 
 
-def test_json_is_for_machines():
+def test_json_is_for_machines_and_holds_no_key(monkeypatch):
+    made, add = [], KeyTable.add
+    monkeypatch.setattr(KeyTable, "add", lambda *args, **given: made.append(add(*args, **given)) or made[-1])
     done = CliRunner().invoke(app, ["demo", "--json"])
+    assert made
+    assert not [secret for secret in made if secret in done.output]
     assert done.exit_code == 0, done.output
     assert {"chain", "query_engine", "log_lines", "rotation"} == set(json.loads(done.stdout))
 

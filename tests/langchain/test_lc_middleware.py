@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from lc_wire import Wire, guarded, plain
 
-from guard_integrations import GuardBlocked, GuardPolicy, Moderator, PseudonymVault
+from guard_integrations import GuardBlocked, GuardPolicy, Moderator, PolicyError, PseudonymVault
 from guard_integrations.core.policy import REFUSAL
 from guard_integrations.core.sanitizer.wrapping import unspotlight
 from guard_integrations.langchain import GuardMiddleware
@@ -225,3 +225,9 @@ def test_moderation_is_there_when_asked_for(mistral_server, monkeypatch):
         graph.invoke(asking("Hello there"))
     assert mistral_server.requests.to("/v1/chat/moderations")
     assert mistral_server.requests.to("/v1/moderations")
+
+
+@pytest.mark.parametrize("name", ["on_block", "stream_moderation"])
+def test_a_misspelt_setting_is_refused(name):
+    with pytest.raises(PolicyError, match=name):
+        GuardMiddleware(**{name: "never"})

@@ -20,6 +20,7 @@ from guard_integrations import (
     MissingKeyError,
     MistralGuardrail,
     Moderator,
+    PolicyError,
     PseudonymVault,
 )
 from guard_integrations.core.policy import REFUSAL
@@ -404,3 +405,9 @@ def test_every_public_way_in_and_out_of_the_parent_is_covered():
     assert asking <= set(vars(GuardedMistralAI))
     assert issubclass(GuardedMistralAI, FunctionCallingLLM)
     assert MessageRole.USER == "user"
+
+
+@pytest.mark.parametrize("name", ["moderation", "stream_moderation", "on_block"])
+def test_a_misspelt_setting_is_refused(guarded, name):
+    with pytest.raises(PolicyError, match=name):
+        guarded(**{name: "Both"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeGuard, TypeVar, cast, overl
 
 from pydantic import SecretStr
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
 from guard_integrations.core.findings import Action
 from guard_integrations.core.moderation.cache import MemoryCache, hash_key_bytes
@@ -90,10 +91,8 @@ class Moderator(Unpicklable):
         transport: "httpx.AsyncBaseTransport | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if on_error not in ("block", "allow"):
-            raise PolicyError('on_error is "block" or "allow"')
-        if unchecked not in ("flag", "block"):
-            raise PolicyError('unchecked is "flag" or "block"')
+        require_choice("on_error", on_error, ("block", "allow"))
+        require_choice("unchecked", unchecked, ("flag", "block"))
         if timeout <= 0 or max_concurrency < 1 or cache_size < 0 or cache_ttl <= 0:
             raise PolicyError("timeout, max_concurrency and cache_ttl are above zero, cache_size is not below it")
         self.rules = ModerationRules(

@@ -11,8 +11,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeGuard
+from typing import Literal, TypeAlias, TypeGuard, get_args
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.findings import Action, Category, Finding, Severity, Stage
 from guard_integrations.errors import GuardBlocked, GuardUnavailable, PolicyError
 
@@ -121,10 +122,8 @@ class ModerationRules:
     unknown: Literal["block", "flag", "ignore"] = "block"
 
     def __post_init__(self) -> None:
-        if self.preset not in ("harm-only", "all"):
-            raise PolicyError('preset is "harm-only" or "all"')
-        if self.unknown not in ("block", "flag", "ignore"):
-            raise PolicyError('unknown is "block", "flag" or "ignore"')
+        require_choice("preset", self.preset, get_args(Preset))
+        require_choice("unknown", self.unknown, ("block", "flag", "ignore"))
         check_thresholds(self.thresholds, _KNOWN)
         if strange := sorted({*self.ignore, *self.flag_only} - _KNOWN):
             raise PolicyError(f"no moderation category is called {', '.join(strange)}; there are {_listed(_KNOWN)}")

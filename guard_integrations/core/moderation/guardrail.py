@@ -10,8 +10,9 @@ Source: https://docs.mistral.ai/capabilities/guardrailing/, and the API's own sp
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.moderation.decision import (
     CATEGORIES_2411,
     CATEGORIES_2603,
@@ -65,12 +66,9 @@ class MistralGuardrail:
     taxonomy: Literal["2603", "2411"] = "2603"
 
     def __post_init__(self) -> None:
-        if self.taxonomy not in _TAXONOMIES:
-            raise PolicyError('taxonomy is "2603" or "2411"')
-        if self.action not in ("block", "none"):
-            raise PolicyError('action is "block" or "none"')
-        if self.preset not in ("harm-only", "all"):
-            raise PolicyError('preset is "harm-only" or "all"')
+        require_choice("taxonomy", self.taxonomy, tuple(_TAXONOMIES))
+        require_choice("action", self.action, ("block", "none"))
+        require_choice("preset", self.preset, get_args(Preset))
         check_thresholds(self.thresholds, _TAXONOMIES[self.taxonomy][1])
         if self.only_thresholds and not self.thresholds:
             raise PolicyError("only_thresholds without thresholds judges nothing: name a threshold")

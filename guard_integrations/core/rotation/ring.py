@@ -27,7 +27,7 @@ from guard_integrations.core.rotation.state import (
     fingerprint,
     workspace_fingerprint,
 )
-from guard_integrations.errors import KeysExhausted
+from guard_integrations.errors import KeysExhausted, PolicyError
 
 if TYPE_CHECKING:
     from guard_integrations.core.rotation.auth import KeyRingAuth
@@ -64,6 +64,7 @@ class KeyRing(Unpicklable):
 
     Raises:
         MissingKeyError: when there is no key, or one that does not fit into an HTTP header.
+        PolicyError: when a number of seconds makes no sense.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of one machine, keyword-only
@@ -79,6 +80,11 @@ class KeyRing(Unpicklable):
         shared: SharedState | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if min(max_wait, overlap, dead_after) < 0 or min(rotation_interval, cooldown) <= 0 or max_cooldown < cooldown:
+            raise PolicyError(
+                "rotation_interval and cooldown are above zero, max_cooldown is no less than cooldown, and max_wait, "
+                "overlap and dead_after are not below zero"
+            )
         self.max_wait = max_wait
         self.refresher: Refresher | None = None
         self._rotation_interval = rotation_interval

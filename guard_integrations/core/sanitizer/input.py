@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Final
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.events import EventKind, GuardEvent, emit
 from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity, Stage
 from guard_integrations.core.policy import GuardPolicy, Strategy
@@ -46,6 +47,7 @@ class InputSanitizer:
     def _at(self, stage: Stage) -> "_Stage":
         """What looks at the texts of a stage, compiled when it is first met."""
         if stage not in self._stages:
+            require_choice("stage", stage, ("input", "document", "tool"))
             self._stages[stage] = _stage(self.policy, stage, self._vault)
         return self._stages[stage]
 
@@ -57,6 +59,7 @@ class InputSanitizer:
             stage: where it stands: "input" for a user's turn, "document", or "tool".
 
         Raises:
+            PolicyError: there is no such stage.
             GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
         """
         _, findings, score = self._run(text, stage)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, get_args
 
+from guard_integrations.core.choices import require_choice
 from guard_integrations.core.findings import Finding, Sanitized, SanitizedValue
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.redaction import REPLACED, treatments
@@ -57,7 +58,8 @@ class OutputSanitizer:
             inside URLs. Also needed for the strategy `pseudonymise`.
 
     Raises:
-        PolicyError: the policy leaves nothing to look for, or one of its rule packs is not valid.
+        PolicyError: the policy leaves nothing to look for, one of its rule packs is not valid, or there is no such
+            `render`.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class OutputSanitizer:
         render: Render = "markdown",
         vault: PseudonymVault | None = None,
     ) -> None:
+        require_choice("render", render, get_args(Render))
         self.policy = policy or GuardPolicy()
         self._vault = vault
         rules = rules_of(self.policy, "output")
