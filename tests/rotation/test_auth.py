@@ -133,6 +133,17 @@ def test_a_call_does_not_wait_for_one_that_will_not(call, library, auth_of, cloc
     assert seen[-1].kind is EventKind.KEYS_EXHAUSTED
 
 
+def test_a_sleep_that_takes_longer_than_asked_for_is_counted_as_what_it_took(library, clock):
+    def oversleep(seconds):
+        clock.sleep(3 * seconds)
+
+    auth = KeyRingAuth(KeyRing([A], max_wait=10, clock=clock), sleep=oversleep)
+    wire = Wire(library, **{A: [(429, {"Retry-After": "0.5"})]})
+    with library.Client(auth=auth, transport=library.MockTransport(wire)) as client, pytest.raises(KeysExhausted):
+        client.post(URL, json={})
+    assert sum(clock.slept) <= 10 + 3 * 0.5
+
+
 def test_a_call_never_waits_longer_than_it_may_and_asks_less_and_less(call, library, auth_of, clock):
     _, auth = auth_of(A, max_wait=10)
     wire = Wire(library, **{A: [(429, {"Retry-After": "0"})]})

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
@@ -221,7 +222,14 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
             if pause is None or not replayable or call.sent >= MAX_ATTEMPTS:
                 return
             if pause:
-                yield _Wait(pause)
+                yield from self._spend(call, _Wait(pause))
+
+    def _spend(self, call: _Call, step: _Wait | _Await) -> _Decisions:
+        """Waits, and takes from the call's budget what it really took: on a busy machine that is more than asked for."""
+        started = self.ring.clock()
+        yield step
+        least = step.seconds if isinstance(step, _Wait) else 0.0
+        call.budget = max(0.0, call.budget - max(least, self.ring.clock() - started))
 
     def _acquire(self, call: _Call) -> _Decisions:
         """Puts into `call` a lease, after waiting for one if need be, or None and when to come back."""
@@ -250,9 +258,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                 patience -= pause
             elif refresher is not None and (refresh := refresher.refresh()) is not None and call.budget > 0:
                 # No key is ready: their source may know better ones.
-                started = time.monotonic()
-                yield _Await(refresh, call.budget if taken is None else min(taken, call.budget))
-                call.budget = max(0.0, call.budget - (time.monotonic() - started))
+                yield from self._spend(call, _Await(refresh, min(inf if taken is None else taken, call.budget)))
                 continue
             elif taken is None or taken > call.budget:
                 call.lease, call.retry_after = None, taken
@@ -260,8 +266,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
             else:
                 waited = True
                 pause = min(taken, SLICE)
-            call.budget -= pause
-            yield _Wait(pause)
+            yield from self._spend(call, _Wait(pause))
 
     def _learn(self, response: "_Response", lease: Lease, call: _Call) -> float | None:
         """Tells the ring what an answer means; gives the pause before another try, or None when the answer stands."""
@@ -298,7 +303,6 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
         if call.retries >= self._retries or pause > call.budget:
             return None
         call.retries += 1
-        call.budget -= pause
         return pause
 
     def _backoff(self, times: int) -> float:

@@ -92,7 +92,7 @@ class KeyRing(Unpicklable):
         self._max_cooldown = max_cooldown
         self._dead_after = dead_after
         self._overlap = overlap
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._workspaces: dict[str, Workspace] = {}
         self._made = 0
@@ -126,7 +126,7 @@ class KeyRing(Unpicklable):
         from guard_integrations.core.rotation.refresh import Refresher  # noqa: PLC0415 - the ring does no I/O
 
         ring = cls(source.fetch(), **settings)
-        ring.refresher = Refresher(source, ring, clock=ring._clock)
+        ring.refresher = Refresher(source, ring, clock=ring.clock)
         return ring
 
     @classmethod
@@ -177,7 +177,7 @@ class KeyRing(Unpicklable):
             a lease; or the seconds until a key may be used; or None where waiting heals none.
         """
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             due = now - self._rotated_at >= self._rotation_interval
             best, rank, soonest = self._search(now, due=due, tried=tried, refused=refused, prefer=prefer)
             if best is None:
@@ -224,7 +224,7 @@ class KeyRing(Unpicklable):
             key = self._find(lease)
             if key is None or lease.epoch[0] != key.epoch:
                 return
-            now = self._clock()
+            now = self.clock()
             key.fail(now)
             died = not key.dead and key.failures >= DEATH_FAILURES and now - key.first_failure >= self._dead_after
             key.dead = key.dead or died
@@ -247,7 +247,7 @@ class KeyRing(Unpicklable):
             key = self._find(lease)
             if key is None:
                 return
-            now = self._clock()
+            now = self.clock()
             workspace = key.workspace
             fresh = lease.epoch[1] == workspace.epoch
             if fresh:
@@ -295,7 +295,7 @@ class KeyRing(Unpicklable):
         """
         wanted = as_keys(keys)
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             here = {key.fingerprint: key for key in self._keys}
             kept = []
             for each in wanted:
@@ -319,7 +319,7 @@ class KeyRing(Unpicklable):
     def status(self) -> tuple[KeyStatus, ...]:
         """Where each key stands, without any key."""
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             return tuple(
                 KeyStatus(
                     label=key.label,
@@ -336,7 +336,7 @@ class KeyRing(Unpicklable):
     def rests(self) -> tuple[Rest, ...]:
         """What a shared state may know: by fingerprint, how long each key and each workspace rests."""
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             return (
                 *(key.rest(now) for key in self._keys),
                 *(workspace.rest(now) for workspace in self._workspaces.values()),
@@ -346,7 +346,7 @@ class KeyRing(Unpicklable):
         """Takes over what other processes learned. A cooldown is never shortened by it."""
         told = {rest.subject: rest for rest in rests if rest.seconds > 0}
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             for key in self._keys:
                 rest = told.get(key.fingerprint)
                 if rest is not None and now + rest.seconds > key.until:
