@@ -32,6 +32,8 @@ __all__ = ["audit"]
 
 _LARGEST: Final = 5_000_000
 """Bytes of a file that is read."""
+_LARGEST_CONFIG: Final = 256_000
+"""Characters of a configuration file that is parsed; what is larger is data."""
 _LONGEST: Final = 200
 """Characters of a line that are shown."""
 
@@ -96,7 +98,7 @@ def _result(check: Check, findings: Sequence[AuditFinding]) -> CheckResult:
 def _file(project: Project, path: str, checks: Sequence[Check]) -> _Read:
     """Runs the checks on one file. Whatever a file does to a parser, it is the file that is left out, not the audit."""
     try:
-        file = _source(project, path)
+        file, skipped = _source(project, path)
         found = tuple(
             _Found(finding=_finding(check, hit, file, path), unless=hit.unless)
             for check in checks
@@ -105,7 +107,7 @@ def _file(project: Project, path: str, checks: Sequence[Check]) -> _Read:
             and (not check.keywords or any(word in file.lower for word in check.keywords))
             for hit in check.inspect(file)
         )
-        return _Read(found=found, facts=facts_of(file))
+        return _Read(found=found, facts=facts_of(file), skipped=skipped)
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
         return _Read(skipped=(Skipped(path=path, reason=_reason(error)),))
 
@@ -125,7 +127,8 @@ def _reason(error: Exception) -> str:
             return f"does not parse ({type(error).__name__})"
 
 
-def _source(project: Project, path: str) -> SourceFile:
+def _source(project: Project, path: str) -> tuple[SourceFile, tuple[Skipped, ...]]:
+    """Reads a file; what does not parse is read as plain text, where secrets are found all the same."""
     full = Path(project.root) / path
     if full.stat().st_size > _LARGEST:
         raise ValueError(f"is larger than {_LARGEST // 1_000_000} MB")
@@ -133,20 +136,37 @@ def _source(project: Project, path: str) -> SourceFile:
     if b"\0" in data[:8192]:
         raise ValueError("is binary")
     language = language_of(path) or Language.TEXT
-    notebook: Notebook | None = None
     encoding = "utf-8-sig"
     if path.endswith(".py"):
         encoding, _ = tokenize.detect_encoding(BytesIO(data).readline)
     text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    if path.endswith(".ipynb"):
-        text, notebook = read_notebook(text)
-        language = Language.PYTHON if notebook.python else Language.TEXT
+    reason = ""
+    notebook: Notebook | None = None
     tree: ast.Module | None = None
-    if language is Language.PYTHON:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the audited code's escapes
-            tree = ast.parse(text)
-    return SourceFile(path=path, language=language, text=text, project=project, tree=tree, notebook=notebook)
+    if language is Language.CONFIG and len(text) > _LARGEST_CONFIG:
+        language, reason = Language.TEXT, f"is larger than {_LARGEST_CONFIG // 1000} KB"
+    try:
+        if path.endswith(".ipynb"):
+            text, notebook = read_notebook(text)
+            language = Language.PYTHON if notebook.python else Language.TEXT
+        tree = _parsed(text) if language is Language.PYTHON else None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        language, reason = Language.TEXT, _reason(error)
+    file = SourceFile(path=path, language=language, text=text, project=project, tree=tree, notebook=notebook)
+    try:
+        if file.settings or (language is Language.SCRIPT and file.script.broken):
+            reason = f"does not parse (line {file.script.broken})" if file.script.broken else ""
+    except (ValueError, RecursionError) as error:
+        file = SourceFile(path=path, language=Language.TEXT, text=text, project=project)
+        reason = _reason(error)
+    left = "read as far as it goes" if file.language is Language.SCRIPT else "only looked through for keys"
+    return file, (Skipped(path=path, reason=f"{reason}: {left}"),) if reason else ()
+
+
+def _parsed(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the audited code's escapes
+        return ast.parse(text)
 
 
 def _finding(check: Check, hit: Hit, file: SourceFile | None, path: str) -> AuditFinding:

@@ -46,6 +46,8 @@ _OTHERS: Final[dict[str, frozenset[Guard]]] = {
 }
 _CLIENTS: Final = ("mistralai.", "langchain_mistralai.", "llama_index.llms.", "langchain.", "langchain_core.")
 
+_PACKAGES: Final = ("@mistralai/", "@langchain/", "langchain", "@llamaindex/", "llamaindex", "@ai-sdk/mistral")
+
 
 def guards_named(name: str) -> frozenset[Guard]:
     """What something guards, by its dotted name as imported."""
@@ -54,7 +56,7 @@ def guards_named(name: str) -> frozenset[Guard]:
             if found := _GUARDS.get(part.removesuffix("()")):
                 return found
         return frozenset()
-    if name.endswith((".classifiers.moderate", ".classifiers.moderate_chat", ".classifiers.moderate_async")):
+    if name.endswith((".classifiers.moderate", ".classifiers.moderate_chat", ".classifiers.moderateChat")):
         return frozenset({Guard.MODERATION})
     return next((found for prefix, found in _OTHERS.items() if name.startswith(prefix)), frozenset())
 
@@ -69,5 +71,12 @@ def facts_of(file: SourceFile) -> FileFacts:
         for call in module.calls:
             guards |= guards_named(module.name(call.func))
             if any(keyword.arg == "guardrails" for keyword in call.keywords):
+                guards |= {Guard.MODERATION}
+    elif file.language is Language.SCRIPT and ("import" in file.text or "require" in file.text):
+        script = file.script
+        model = any(name.startswith(_PACKAGES) for name in script.imports.values())
+        for made in script.calls:
+            guards |= guards_named(script.name(script.function(made)))
+            if script.option(made, "guardrails") is not None:
                 guards |= {Guard.MODERATION}
     return FileFacts(path=file.path, guards=guards, model=model)

@@ -10,10 +10,14 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import PurePosixPath
 
+from ast_grep_py import SgNode
+
 from guard_integrations.audit.model import Guard, Hit, Language, Project
 from guard_integrations.audit.notebook import Notebook
 from guard_integrations.audit.python import PythonModule
+from guard_integrations.audit.script import ScriptModule
 from guard_integrations.audit.secrets import Secret, find_secrets
+from guard_integrations.audit.settings import Setting, read_settings
 from guard_integrations.core.findings import Severity
 
 __all__ = ["SourceFile"]
@@ -64,6 +68,17 @@ class SourceFile:
         return PythonModule(self._tree or ast.Module(body=[], type_ignores=[]))
 
     @cached_property
+    def script(self) -> ScriptModule:
+        """The TypeScript or JavaScript module; empty where the file is none."""
+        plain = self.path.endswith((".ts", ".mts", ".cts"))
+        return ScriptModule(self.text if self.language is Language.SCRIPT else "", "typescript" if plain else "tsx")
+
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """What a configuration file sets; nothing where the file is none."""
+        return read_settings(self.path, self.text) if self.language is Language.CONFIG else ()
+
+    @cached_property
     def secrets(self) -> tuple[Secret, ...]:
         """The keys, tokens and passwords in the text, in their order."""
         return find_secrets(self.text)
@@ -91,16 +106,18 @@ class SourceFile:
 
     def hit(
         self,
-        node: ast.AST | Secret | tuple[int, int],
+        node: ast.AST | SgNode | Secret | Setting | tuple[int, int],
         message: str,
         *,
         unless: frozenset[Guard] = frozenset(),
         severity: Severity | None = None,
     ) -> Hit:
-        """A fault at a node, a secret, or from one character up to another."""
+        """A fault at a node, a secret, a setting, or from one character up to another."""
         if isinstance(node, ast.AST):
             start, end = self._span(node)
-        elif isinstance(node, Secret):
+        elif isinstance(node, SgNode):
+            start, end = node.range().start.index, node.range().end.index
+        elif isinstance(node, Secret | Setting):
             start, end = node.start, node.end
         else:
             start, end = node

@@ -3,7 +3,8 @@
 A module offers `Check`s; they run once they are listed here. Ids never change their meaning: GI001 to GI006 are the six
 questions of the textbook checklist (key from the environment, `.env` ignored, no hard-coded key, moderation, output
 sanitised, audit logging). A check is run on every file of its `languages` that holds one of its `keywords`; what it
-asks of a file (`python.calls`, `python.name`, `python.origins`, `secrets`) is worked out once for all checks.
+asks of a file (`python.calls`, `python.name`, `python.origins`, `script.calls`, `settings`, `secrets`) is worked out
+once for all checks. What guards, whoever made it, is told in `guards`; `Hit.unless` names what makes a hit none.
 """
 
 from typing import Final
