@@ -11,7 +11,17 @@ from langchain_core.messages import BaseMessage, ChatMessage, FunctionMessage, H
 
 from guard_integrations.core.findings import Stage
 
-__all__ = ["Channel", "Content", "map_content", "map_value", "moderated_text", "stage_of", "system_text", "text_of"]
+__all__ = [
+    "CALL_KEYS",
+    "Channel",
+    "Content",
+    "map_content",
+    "map_value",
+    "moderated_text",
+    "stage_of",
+    "system_text",
+    "text_of",
+]
 
 Content: TypeAlias = str | list[str | dict[str, Any]]
 """What LangChain allows as the content of a message."""
@@ -35,6 +45,9 @@ _STRUCTURAL = frozenset(
 
 # Keys under which a tool's own data stands, whose "name" and "id" mean whatever the tool takes them for.
 _DATA = frozenset({"args", "arguments", "input", "output"})
+
+CALL_KEYS = frozenset({"tool_calls", "function_call"})
+"""Keys of `additional_kwargs` under which the API's own form of the tool calls stands."""
 
 _THINKING = frozenset({"thinking", "reasoning", "summary"})
 
@@ -121,17 +134,30 @@ def text_of(content: Content) -> str:
 
 
 def moderated_text(message: BaseMessage) -> str:
-    """What moderation reads of an answer: its visible text, and the arguments of its tool calls."""
+    """What moderation reads of an answer: every text in it, thinking too, and the arguments of its tool calls."""
+    thoughts: list[str] = []
+    visible: list[str] = []
+    values: list[str] = []
+    read = {"thinking": thoughts, "text": visible, "value": values}
+
+    def collect(channel: Channel, text: str) -> str:
+        read[channel].append(text)
+        return text
+
+    map_content(message.content, collect)
+    said = {key: value for key, value in message.additional_kwargs.items() if key not in CALL_KEYS}
+    map_value(said, collect, whole=False)
     calls = getattr(message, "tool_call_chunks", None) or getattr(message, "tool_calls", None) or []
-    texts = [
+    values += [
         each["args"] if isinstance(each["args"], str) else json.dumps(each["args"], ensure_ascii=False, default=str)
         for each in calls
         if each["args"]
     ]
     invalid = [] if hasattr(message, "tool_call_chunks") else getattr(message, "invalid_tool_calls", [])
-    texts += [each["args"] for each in invalid if each["args"]]
-    visible = text_of(message.content)
-    return "\n".join([visible, *texts]) if texts else visible
+    values += [each["args"] for each in invalid if each["args"]]
+    # Pieces of a stream are read one after the other: what another kind of text follows ends its line.
+    spoken = "\n".join("".join(texts) for texts in (thoughts, visible) if texts)
+    return "".join([spoken, *(f"\n{value}\n" for value in values if value)])
 
 
 def stage_of(message: BaseMessage) -> Stage | None:

@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Base
 from langchain_core.outputs import ChatGenerationChunk
 
 from guard_integrations.core.findings import Finding
-from guard_integrations.langchain._messages import Channel, Content, map_content, map_value
+from guard_integrations.langchain._messages import CALL_KEYS, Channel, Content, map_content, map_value
 from guard_integrations.langchain._textguard import Session, TextGuard
 
 __all__ = ["AnswerGuard", "ChunkStream", "ends"]
@@ -81,18 +81,42 @@ class AnswerGuard:
         """
         content, pieces = _without_pieces(chunk.content)
         self._note_blocks(content)
-        clean = map_content(content, self._visit)
+        clean = self._feed_content(content)
         update: dict[str, Any] = {"content": clean}
         if isinstance(chunk, AIMessageChunk):
-            raw = {key: value for key, value in chunk.additional_kwargs.items() if key in _CALLS}
+            raw = {key: value for key, value in chunk.additional_kwargs.items() if key in CALL_KEYS}
             if chunk.tool_call_chunks or pieces or raw:
                 calls = AIMessageChunk(content=pieces, additional_kwargs=raw, tool_call_chunks=chunk.tool_call_chunks)
                 self._calls = calls if self._calls is None else self._calls + calls
             update |= {"tool_call_chunks": [], "tool_calls": [], "invalid_tool_calls": []}
         update["additional_kwargs"] = self._clean_kwargs(
-            {key: value for key, value in chunk.additional_kwargs.items() if key not in _CALLS}
+            {key: value for key, value in chunk.additional_kwargs.items() if key not in CALL_KEYS}
         )
         return chunk.model_copy(update=update)
+
+    def _feed_content(self, content: Content) -> Content:
+        if "thinking" not in self._sessions and isinstance(content, str):
+            return self._visit("text", content)
+        texts: list[str] = []
+        last = -1
+        speaks = False
+
+        def collect(channel: Channel, text: str) -> str:
+            nonlocal last, speaks
+            last = len(texts) if channel == "thinking" else last
+            speaks = speaks or bool(channel == "text" and text)
+            texts.append(self._visit(channel, text))
+            return text
+
+        map_content(content, collect)
+        tail = self._end_thinking() if speaks else ""
+        if tail and last >= 0:
+            texts[last] += tail
+        replaced = iter(texts)
+        clean = map_content(content, lambda *_: next(replaced))
+        if not tail or last >= 0:
+            return clean
+        return [self._thinking_block(tail), *([self._text_block(clean)] if isinstance(clean, str) else clean)]
 
     def feed_text(self, chunk: BaseMessageChunk) -> str | None:
         """What may go out now of a chunk that is a piece of text and nothing else; None for any other chunk.
@@ -101,6 +125,8 @@ class AnswerGuard:
             GuardBlocked: when the policy refuses the answer.
         """
         if not isinstance(chunk.content, str) or chunk.additional_kwargs or getattr(chunk, "tool_call_chunks", None):
+            return None
+        if "thinking" in self._sessions:
             return None
         return self._visit("text", chunk.content) if chunk.content else ""
 
@@ -163,6 +189,15 @@ class AnswerGuard:
         if self.as_json:
             return self._json_text("".join(self._json))
         return self._end("text")
+
+    def _end_thinking(self) -> str:
+        """What was held of thinking that is over, for visible text has begun."""
+        session = self._sessions.pop("thinking", None)
+        if session is None:
+            return ""
+        tail = session.finish()
+        self._findings.extend(session.findings)
+        return tail
 
     def _end(self, channel: Channel) -> str:
         return self._sessions[channel].finish() if channel in self._sessions else ""
@@ -334,8 +369,6 @@ def _says_something(chunk: ChatGenerationChunk) -> bool:
 
 # What LangChain needs to read the content of a chunk: which provider's blocks, and which version of them.
 _KEPT = ("model_provider", "output_version")
-
-_CALLS = frozenset({"tool_calls", "function_call"})
 
 
 def _without_pieces(content: Content) -> tuple[Content, list[str | dict[str, Any]]]:

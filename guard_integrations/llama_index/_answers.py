@@ -27,10 +27,18 @@ Content: TypeAlias = str | Sequence[models.ContentChunk] | Unset | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A piece of an answer, or all of it."""
+    """A piece of an answer, or all of it.
+
+    Args:
+        text: what may be shown of the visible text.
+        thinking: likewise, of what the model thinks.
+        speaks: whether the thinking is over, for visible text has begun.
+        tool_calls: whole.
+    """
 
     text: str = ""
     thinking: str = ""
+    speaks: bool = False
     tool_calls: tuple[models.ToolCall, ...] = ()
 
     def __bool__(self) -> bool:
@@ -40,15 +48,18 @@ class Piece:
         return Piece(
             text=self.text + other.text,
             thinking=self.thinking + other.thinking,
+            speaks=self.speaks or other.speaks,
             tool_calls=self.tool_calls + other.tool_calls,
         )
 
     @property
     def moderated(self) -> str:
-        """What moderation reads of it: its visible text, and the arguments of its tool calls."""
+        """What moderation reads of it: thinking, visible text, and the arguments of its tool calls."""
         given = [call.function.arguments for call in self.tool_calls]
         texts = [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False, default=str) for each in given]
-        return "\n".join([self.text, *texts]) if texts else self.text
+        # Pieces of a stream are read one after the other: what another kind of text follows ends its line.
+        spoken = f"{self.thinking}\n{self.text}" if self.thinking and self.speaks else self.thinking + self.text
+        return "".join([spoken, *(f"\n{text}\n" for text in texts if text)])
 
     @property
     def content(self) -> str | list[models.ContentChunk]:
@@ -62,8 +73,8 @@ class Piece:
 class AnswerGuard:
     """One answer on its way out: `feed` its pieces and then `finish`.
 
-    The visible text is one stream, over however many chunks it is spread, and the thinking another. The arguments of
-    tool calls, which arrive whole, are sanitised value by value, as is all JSON.
+    The visible text is one stream, over however many chunks it is spread. Thinking is another, which ends where
+    visible text begins. The arguments of tool calls, which arrive whole, are sanitised value by value, as is all JSON.
 
     Args:
         sanitizer: what makes a text safe.
@@ -76,6 +87,7 @@ class AnswerGuard:
         self._json: list[str] = []
         self._text = sanitizer.stream(restore=False)
         self._thinking = sanitizer.stream(restore=False)
+        self._thinks = False
         self._findings: list[Finding] = []
 
     @property
@@ -93,9 +105,17 @@ class AnswerGuard:
         text = raw.text
         if self._as_json:
             self._json.append(text)
+        thinking = self._thinking.feed(raw.thinking)
+        self._thinks = self._thinks or bool(raw.thinking)
+        if text and self._thinks:
+            self._thinks = False
+            thinking += self._thinking.finish()
+            self._findings.extend(self._thinking.findings)
+            self._thinking = self._sanitizer.stream(restore=False)
         return Piece(
             text="" if self._as_json else self._text.feed(text),
-            thinking=self._thinking.feed(raw.thinking),
+            thinking=thinking,
+            speaks=bool(text),
             tool_calls=tuple(self._call(call) for call in tool_calls or ()),
         )
 

@@ -1,7 +1,7 @@
 """A model whose every word is in the test's hands: the mock stands at the wire, everything above it is real."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -10,6 +10,20 @@ from langchain_mistralai import ChatMistralAI
 from guard_integrations.langchain import GuardedChatMistralAI
 
 __all__ = ["Wire", "guarded", "plain"]
+
+
+class Frames(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that comes event by event, as from a server; nothing reads it ahead of the reader."""
+
+    def __init__(self, body: bytes):
+        self.events = [event + b"\n\n" for event in body.split(b"\n\n") if event]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.events)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for event in self.events:
+            yield event
 
 
 class Wire:
@@ -23,6 +37,7 @@ class Wire:
         self.status = status
         self.body = body
         self.sent: list[dict[str, Any]] = []
+        self.responses: list[httpx.Response] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         asked = json.loads(request.content)
@@ -30,7 +45,9 @@ class Wire:
         if self.status != 200:
             return httpx.Response(self.status, text=self.body)
         if asked.get("stream"):
-            return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=self._events())
+            streamed = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Frames(self._events()))
+            self.responses.append(streamed)
+            return streamed
         return httpx.Response(200, json=self._answer())
 
     @property

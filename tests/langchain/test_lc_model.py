@@ -127,6 +127,23 @@ async def test_harm_goes_neither_in_nor_out(mistral):
         assert answer == REFUSAL
 
 
+@pytest.mark.parametrize("kind", ["thinking", "reasoning", "citation"])
+async def test_harm_in_a_block_beside_the_text_is_moderated_too(mistral, kind):
+    harm = "I will kill you"  # its last word is still held when the visible text begins
+    block = {
+        "thinking": {"type": "thinking", "thinking": [{"type": "text", "text": harm}]},
+        "reasoning": {"type": "reasoning", "reasoning": harm},
+        "citation": {"type": "citation", "quote": harm},
+    }[kind]
+    wire = Wire([[block], [{"type": "text", "text": "All is well."}]])
+    async for answer in every_way(guarded(wire), "Hi"):
+        assert answer == "All is well."
+    with Moderator(keys=mistral.key, base_url=mistral.base_url) as moderator:
+        llm = guarded(wire, moderation="output", moderator=moderator, on_block="refuse")
+        async for answer in every_way(llm, "Hi"):
+            assert answer == REFUSAL
+
+
 @pytest.mark.parametrize("mode", ["window", "buffer", "after"])
 async def test_streams_are_released_by_mode(mistral, mode):
     calm = "The sun rose over the hills. " * 40
@@ -309,13 +326,19 @@ def test_transport_errors_lose_the_key_too():
 
 
 async def test_a_stream_that_nobody_finishes_is_closed():
-    llm = guarded(Wire(["One ", "two ", "three ", "four "]), policy=BASIC)
+    wire = Wire(["One ", "two ", "three ", "four "])
+    llm = guarded(wire, policy=BASIC)
     stream = llm.stream("Hi")
     next(stream)
     stream.close()
     astream = llm.astream("Hi")
     await anext(astream)
     await astream.aclose()
+    # LangChain leaves it to the event loop to end the generators within its own.
+    async with asyncio.timeout(5):
+        while not all(response.is_closed for response in wire.responses):  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.01)
+    assert len(wire.responses) == 2
 
 
 async def test_many_streams_at_once_do_not_mix():

@@ -1,8 +1,10 @@
 """`GuardedMistralAI` against the local server."""
 
+import asyncio
 import json
 from types import AsyncGeneratorType, GeneratorType
 
+import httpx2
 import pytest
 from li_samples import EMAIL, SSN
 from llama_index.core.llms import ChatMessage, MessageRole
@@ -10,6 +12,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.mistralai import MistralAI
+from mistralai.client import Mistral
 from mistralai.client.errors import SDKError
 from pydantic import BaseModel
 
@@ -390,10 +393,54 @@ def test_server_errors_are_retried(guarded, mistral_server):
     assert guarded().complete("hello").text
 
 
-def test_closing_a_stream_closes_the_connection(guarded):
-    stream = guarded(moderation="off").stream_complete("Say exactly: " + "word " * 200)
+async def test_closing_a_stream_closes_the_connection(guarded):
+    llm = guarded(moderation="off")
+    opened = []
+    sdk = llm._guarded.chat._client.sdk_configuration
+    sdk.client.event_hooks["response"].append(opened.append)
+
+    async def note(response):
+        opened.append(response)
+
+    sdk.async_client.event_hooks["response"].append(note)
+    stream = llm.stream_complete("Say exactly: " + "word " * 200)
     next(stream)
     stream.close()
+    astream = await llm.astream_complete("Say exactly: " + "word " * 200)
+    await anext(astream)
+    await astream.aclose()
+    # LlamaIndex leaves it to the event loop to end the generator within its own.
+    async with asyncio.timeout(5):
+        while not all(response.is_closed for response in opened):  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.01)
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize("show_thinking", [False, True])
+async def test_harm_in_the_thinking_is_moderated_too(guarded, mistral_server, show_thinking):
+    def think(request):
+        body = json.loads(request.content)
+        thought = {"type": "thinking", "thinking": [{"type": "text", "text": HARM}]}
+        content = [thought, {"type": "text", "text": "All is well."}]
+        said = {
+            "index": 0,
+            "finish_reason": "stop",
+            ("delta" if body.get("stream") else "message"): {"content": content},
+        }
+        head = {"id": "1", "model": "m", "created": 1, "choices": [said]}
+        if body.get("stream"):
+            lines = f"data: {json.dumps(head)}\n\ndata: [DONE]\n\n"
+            return httpx2.Response(200, text=lines, headers={"content-type": "text/event-stream"})
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        return httpx2.Response(200, json={**head, "object": "chat.completion", "usage": usage})
+
+    transport = httpx2.MockTransport(think)
+    for moderation, expected in (("off", "All is well."), ("output", REFUSAL)):
+        llm = guarded(moderation=moderation, on_block="refuse", show_thinking=show_thinking)
+        llm._guarded.chat._client = Mistral(
+            client=httpx2.Client(transport=transport), async_client=httpx2.AsyncClient(transport=transport)
+        )
+        assert [answer.removeprefix(HARM) for answer in await all_ways(llm, "hello")] == [expected] * 12
 
 
 def test_every_public_way_in_and_out_of_the_parent_is_covered():

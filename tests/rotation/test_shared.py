@@ -58,6 +58,7 @@ def test_a_process_that_comes_later_is_told(join):
         one.report_auth_failure(one.lease())
     late = join(A)
     eventually(lambda: state_of(late) == [KeyState.DEAD])
+    assert state_of(one) == [KeyState.DEAD]
 
 
 def test_a_cooldown_is_never_shortened_by_another_process(join):
