@@ -3,8 +3,8 @@
 For every text made from the rules and every chunking: the joined stream is the batch, so are its findings, and
 sanitising twice equals sanitising once. Prints the first difference with everything needed to see it again.
 
-Of the last, one case in 5,000 may differ: a number that ran on into something else that is redacted is, the second
-time, one that ends there, and may be found then. (`card 501864667909 0x3ccc…`: the longest number there is no card.)
+A stream that differs from the batch is a fault, always. Of the last, some case in 200,000 differs: where the markup
+pass, which comes last, takes a context word away with the link that it was part of. See `too_many`.
 """
 
 import sys
@@ -83,12 +83,8 @@ class Case:
         return None if once == twice else f"policy {self.name}, seed {seed}: {text!r}\nonce  {once!r}\ntwice {twice!r}"
 
 
-SETTLED = 5000
-"""Cases of which one may change when it is sanitised again."""
-
-
-def run(seed: int, number: int) -> list[str]:
-    """The differences among so many cases, at most five."""
+def run(seed: int, number: int) -> tuple[list[str], list[str]]:
+    """Among so many cases: where the stream differs from the batch, and what sanitising again changes."""
     cases = [Case(name) for name in POLICIES]
     found: list[str] = []
     unsettled: list[str] = []
@@ -98,16 +94,25 @@ def run(seed: int, number: int) -> list[str]:
             found.append(difference)
         if difference := case.unsettled(drawn):
             unsettled.append(difference)
-        if len(found) == 5:
-            break
-    return found + (unsettled[:5] if len(unsettled) > 1 + number // SETTLED else [])
+    return found, unsettled
+
+
+def too_many(unsettled: int, number: int) -> bool:
+    """Whether so many of so many cases are changed by sanitising again that it is not luck.
+
+    The bound is for runs with seeds of their own: were one case in 100,000 like that, a minute's run would pass it
+    less than once in a million times.
+    """
+    return unsettled > 5 + number // 10_000
 
 
 if __name__ == "__main__":
     first, cases = int(sys.argv[1]), int(sys.argv[2])
     started = time.monotonic()
-    differences = run(first, cases)
-    print(  # noqa: T201 - a script
-        "\n\n".join(differences) or f"{cases} cases, 0 differences, {time.monotonic() - started:.0f} s"
+    differences, again = run(first, cases)
+    print("\n\n".join(differences + again))  # noqa: T201 - a script
+    print(  # noqa: T201
+        f"{cases} cases, {len(differences)} differences, {len(again)} changed when sanitised again, "
+        f"{time.monotonic() - started:.0f} s"
     )
-    sys.exit(bool(differences))
+    sys.exit(bool(differences) or too_many(len(again), cases))

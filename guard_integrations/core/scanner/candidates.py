@@ -2,13 +2,33 @@
 
 import heapq
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.scanner.detector import Edit
 from guard_integrations.core.scanner.engine import CompiledRule
 from guard_integrations.core.scanner.utf8 import Place
 
-__all__ = ["Cursor", "Work"]
+__all__ = ["Cursor", "Match", "Work"]
+
+_MANY: Final = 64
+"""Refused matches after which those are let go of that have ended."""
+
+
+class Match(NamedTuple):
+    """A head that matches, in bytes; or a place, for no rule. They are decided in their order.
+
+    Args:
+        start: where the match begins: after what its rule keeps.
+        order: the rule's place among the rules of its set.
+        end: where the head ends.
+        head: where the head begins.
+    """
+
+    start: int
+    order: int
+    end: int
+    head: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,12 +42,16 @@ class Work:
     final: bool
     hold: int
     """The place from which on more text may change things."""
-    queue: list[tuple[int, int, int, int]] = field(default_factory=list)
+    queue: list[Match] = field(default_factory=list)
     cursors: dict[int, "Cursor"] = field(default_factory=dict)
+    refused: list[Match] = field(default_factory=list)
+    """Matches that their validators do not let stand. What is replaced inside one cuts it short: then it may."""
+    tried: dict[int, int] = field(default_factory=dict)
+    """By rule, the byte before which all its heads have been refused."""
 
     def push(self, start: int, order: int, end: int, head: int) -> None:
-        """Queues a match of the rule with this order, and where its head begins; or a place, for no rule."""
-        heapq.heappush(self.queue, (start, order, end, head))
+        """Queues a match, or a place."""
+        heapq.heappush(self.queue, Match(start, order, end, head))
 
     def push_head(self, one: CompiledRule, start: int, end: int) -> None:
         """Queues a head where its match begins. When that is not decided yet, neither is the head."""
@@ -35,6 +59,20 @@ class Work:
         if start < self.hold <= begins:
             self.hold = start
         self.push(begins, one.order, end, start)
+
+    def refuse(self, match: Match, *, cut: bool) -> None:
+        """Notes that a match does not stand as it is, and goes on behind its first byte.
+
+        Args:
+            match: the match.
+            cut: whether it may stand when it is cut short.
+        """
+        if len(self.refused) > _MANY:
+            self.refused = [one for one in self.refused if one.end > match.start]
+        if cut:
+            self.refused.append(match)
+        self.tried[match.order] = match.start + 1
+        self.advance(match.order, match.start + 1)
 
     def advance(self, order: int, at: int) -> None:
         """Queues a rule's next head that begins at `at` or later."""

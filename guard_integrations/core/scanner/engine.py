@@ -12,7 +12,7 @@ from guard_integrations.core.scanner.linear import SET_MEMORY, Search, compile_p
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rule import Rule
 from guard_integrations.core.scanner.tail import CompiledTail
-from guard_integrations.core.scanner.utf8 import character_length, previous_character
+from guard_integrations.core.scanner.utf8 import character_length, decode, encode, previous_character
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.core.scanner.waiting import Waiting
 from guard_integrations.errors import GuardUnavailable
@@ -35,7 +35,7 @@ class CompiledRule:
         order: its place among the rules of its set; the lower one's label wins where two begin together.
     """
 
-    __slots__ = ("_compiled", "_keep", "order", "overlap", "rule", "tail", "validator")
+    __slots__ = ("_compiled", "_keep", "_validator", "order", "overlap", "rule", "tail")
 
     def __init__(self, rule: Rule, order: int) -> None:
         self.rule = rule
@@ -44,7 +44,7 @@ class CompiledRule:
         widest = rule.head.width[1]
         self.overlap: int | None = None if rule.through or widest is None else (widest + 1) * _WIDEST
         self.tail = CompiledTail(rule) if rule.tail else None
-        self.validator: Callable[[str], bool] | None = VALIDATORS[rule.validator] if rule.validator else None
+        self._validator = VALIDATORS[rule.validator] if rule.validator else None
         self._keep: Search | None = None
 
     def begins(self, data: bytes, start: int, end: int) -> int:
@@ -55,6 +55,16 @@ class CompiledRule:
             self._keep = compile_pattern(Pattern.parse(self.rule.keep, ignore_case=self.rule.ignore_case).re2).match
         kept = self._keep(data, start, end)
         return start if kept is None or kept[1] == end else kept[1]
+
+    def valid(self, data: bytes, start: int, end: int) -> int:
+        """Where the match ends, as far as the rule's validator lets it stand; 0 where it refuses it."""
+        if self._validator is None:
+            return end
+        value = decode(data[start:end])
+        count = self._validator(value)
+        if count is True or count == len(value):
+            return end
+        return start + len(encode(value[:count])) if count else 0
 
     def find(self, data: bytes, at: int, stop: int) -> tuple[int, int] | None:
         """The next head that begins at `at` or later and ends by `stop`; 0 is the beginning of the text itself."""

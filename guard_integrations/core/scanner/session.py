@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from guard_integrations.core.findings import Action, Category, Finding, Severity
-from guard_integrations.core.scanner.candidates import Cursor, Work
+from guard_integrations.core.scanner.candidates import Cursor, Match, Work
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.detector import Edit, Step
 from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
@@ -186,25 +186,63 @@ class RuleSession:
                 work.cursors[one.order] = Cursor(one, work.data, stretches)
                 work.advance(one.order, max(self._scan, self._next.get(one.order, 0)))
         while work.queue and work.queue[0][0] < work.hold:
-            start, order, end, head = heapq.heappop(work.queue)
+            match = heapq.heappop(work.queue)
+            start, order, _, _ = match
+            tried = max(self._next.get(order, 0), work.tried.get(order, 0))
             if order == _FRESH:
                 if start == self._written.to and not self._look_beside(start, work):
                     return start
-            elif start < self._next.get(order, 0):
-                work.advance(order, self._next[order])
-            elif (score := self._score(self._detector.rules.compiled[order], start, end)) < THRESHOLD:
-                self._next[order] = start + 1
-                work.advance(order, start + 1)
-            elif not self._take(start, order, end, score, work):
-                return head
-        return work.hold
+            elif start < tried:
+                work.advance(order, tried)
+            elif (judged := self._judge(match, work)) is not None and not self._take(*judged, work):
+                return judged[0].head
+        # What may yet be cut short by what has not come is not decided.
+        return min([work.hold, *(one.head for one in work.refused if one.end > work.hold)])
 
-    def _take(self, start: int, order: int, end: int, score: float, work: Work) -> bool:
+    def _judge(self, match: Match, work: Work) -> tuple[Match, float] | None:
+        """The match as far as it stands, and its score; or another one, which is to be taken before it."""
+        one = self._detector.rules.compiled[match.order]
+        score = self._score(one, match.start)
+        # Last, since some validators take their time.
+        end = one.valid(work.data, match.start, match.end) if score >= THRESHOLD else 0
+        if not end:
+            work.refuse(match, cut=score >= THRESHOLD)
+            return None
+        if (cut := self._cut(match, work)) is not None:
+            heapq.heappush(work.queue, match)
+            return cut, self._score(self._detector.rules.compiled[cut.order], cut.start)
+        return match._replace(end=end), score
+
+    def _cut(self, by: Match, work: Work) -> Match | None:
+        """A match that was refused for how it went on, and that stands when a label is written where `by` begins.
+
+        Otherwise it would be found when what is written is read again.
+        """
+        treatment = self._detector.treatments[by.order]
+        if treatment.action is not Action.FILTER or not treatment.label:
+            return None
+        label = encode(treatment.label)
+        for match in sorted(one for one in work.refused if one.start < by.start < one.end):
+            work.refused.remove(match)
+            one = self._detector.rules.compiled[match.order]
+            # A lead and an edge look one character back.
+            first = previous_character(work.data, match.head)
+            beside = work.data[first : by.start] + label
+            found = one.find(beside, match.head - first, len(beside))
+            if match.start < self._next.get(match.order, 0) or found is None or found[0] != match.head - first:
+                continue
+            end = one.valid(beside, match.start - first, found[1]) + first
+            if match.start < end <= by.start:
+                return match._replace(end=end)
+        return None
+
+    def _take(self, match: Match, score: float, work: Work) -> bool:
         """Does with a match what its rule's treatment says.
 
         Returns:
             False when that needs the whole value, and the value is not all there.
         """
+        start, order, end, _ = match
         treatment = self._detector.treatments[order]
         tail = self._detector.rules.compiled[order].tail
         state: TailState | None = None
@@ -285,16 +323,11 @@ class RuleSession:
         """What stands, when all is written, before a place; without one, before what is not decided yet."""
         return encode(self._written.before(self._data, self._scan if start is None else start)[-CONTEXT:])
 
-    def _score(self, one: CompiledRule, start: int, end: int) -> float:
-        """Confidence in a match; 0 where its validator refuses it."""
+    def _score(self, one: CompiledRule, start: int) -> float:
+        """Confidence in a match, as far as its context goes."""
         words = self._detector.words[one.order]
         score = one.rule.score
-        if words is not None:
-            score = words.score(score, _window(self._written.before(self._data, start)))
-        # Last, since some validators take their time.
-        if score < THRESHOLD or one.validator is None or one.validator(decode(self._data[start:end])):
-            return score
-        return 0.0
+        return score if words is None else words.score(score, _window(self._written.before(self._data, start)))
 
     def _finding(self, order: int, start: int, end: int, score: float) -> Finding:
         rule = self._detector.rules.compiled[order].rule

@@ -1,7 +1,8 @@
 """Checks that a pattern cannot make, by the name that rules know them by.
 
-Each takes a whole match and says whether it is what it looks like. What a pattern takes in past the end of a value,
-so that a part of something longer is told from the value itself, is refused here.
+Each takes a whole match and says whether it is what it looks like, or how many of its characters, from the first on,
+are. What a pattern takes in past the end of a value, so that a part of something longer is told from the value itself,
+is refused here.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from guard_integrations.core.scanner.validators import checksums, contact, crypt
 
 __all__ = ["VALIDATORS"]
 
-VALIDATORS: Final[Mapping[str, Callable[[str], bool]]] = MappingProxyType(
+VALIDATORS: Final[Mapping[str, Callable[[str], bool | int]]] = MappingProxyType(
     {
         "base58check": crypto.base58check,
         "bech32": crypto.bech32,

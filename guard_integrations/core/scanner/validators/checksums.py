@@ -21,11 +21,16 @@ def luhn(value: str) -> bool:
     return len(digits) > 1 and total % 10 == 0
 
 
-def card(value: str) -> bool:
-    """A payment card's number of 12 to 19 digits, and perhaps a number of another kind behind it."""
-    groups = re.split(r"[ \-]", value)
-    beginnings = ("".join(groups[:number]) for number in range(1, len(groups) + 1))
-    return value[-1] in "0123456789" and any(12 <= len(digits) <= 19 and luhn(digits) for digits in beginnings)  # noqa: PLR2004 - ISO/IEC 7812-1
+def card(value: str) -> int:
+    """A payment card's number of 12 to 19 digits; groups behind it that are no part of it do not count."""
+    if value[-1] not in "0123456789":
+        value = value[: max(value.rfind(" "), 0)]
+    while value:
+        digits = len(value) - value.count(" ") - value.count("-")
+        if 12 <= digits <= 19 and luhn(value):  # noqa: PLR2004 - ISO/IEC 7812-1
+            return len(value)
+        value = value[: max(value.rfind(" "), 0)]
+    return 0
 
 
 def iban(value: str) -> bool:

@@ -1,7 +1,7 @@
 """Where somebody is reached: mail, telephone, addresses in networks and on the globe."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Final
@@ -39,7 +39,8 @@ _DATE: Final = re.compile(
 )
 _RANGE: Final = re.compile(r"(?:19|20)\d\d ?[\-/] ?(?:19|20)?\d\d\Z|\d{1,2}[.:]\d{2} ?- ?\d{1,2}[.:]\d{2}\Z")
 _DECIMAL: Final = re.compile(r"\d{1,3}(?:[ ]\d{3})*\.\d+\Z|\d{1,3}(?:\.\d{3})+\Z")
-_WORD_AFTER: Final = re.compile(r"[A-Za-z_]\Z")
+_MOST_GROUPS: Final = 4
+_WORD_AFTER: Final = re.compile(r"[A-Za-z_\[*]\Z")
 _PAIR: Final = re.compile(r"[+-]?\d+\.\d+,? *[+-]?\d+\.\d+")
 _EARTH: Final = (90, 180)
 
@@ -64,27 +65,36 @@ def _digits(value: str) -> str:
 
 
 def _beginnings(value: str) -> Iterator[str]:
-    """The value, and what is left of it without its last groups: a number of another kind may stand behind it."""
-    yield value
-    for gap in reversed([*_GAP.finditer(value)]):
+    """The value, and what is left of it without its last groups: a number of another kind may stand behind it.
+
+    Where a word goes on behind the last group, that one is no part of it.
+    """
+    if not _WORD_AFTER.search(value):
+        yield value
+    for gap in [*_GAP.finditer(value)][: -_MOST_GROUPS - 1 : -1]:
         if gap.start():
             yield value[: gap.start()]
 
 
-def international_phone(value: str) -> bool:
+def _longest(value: str, check: Callable[[str], bool]) -> int:
+    """How long the longest beginning is that passes; 0 where none does."""
+    return next((len(one) for one in _beginnings(value) if check(one)), 0)
+
+
+def international_phone(value: str) -> int:
     """A number with its country's code, after `+` or `00`.
 
     After `+` its length must fit the country; after `00`, which other numbers begin with, too, it must have been
     given out.
     """
-    if _WORD_AFTER.search(value):
+    return _longest(value, _has_country)
+
+
+def _has_country(value: str) -> bool:
+    if not _SHORTEST_PHONE <= len(_digits(value)) <= _LONGEST_PHONE:
         return False
     exact = not value.startswith("+")
-    whole = value if not exact else "+" + value[2:].lstrip()
-    return any(
-        _SHORTEST_PHONE <= len(_digits(one)) <= _LONGEST_PHONE and _international(one, exact=exact)
-        for one in _beginnings(whole)
-    )
+    return _international(value if not exact else "+" + value[2:].lstrip(), exact=exact)
 
 
 def _international(value: str, *, exact: bool) -> bool:
@@ -107,11 +117,9 @@ def french_phone(value: str) -> bool:
     return len(_digits(value)) == 10 and not _WORD_AFTER.search(value)  # noqa: PLR2004 - Arcep's numbering plan
 
 
-def national_phone(value: str) -> bool:
+def national_phone(value: str) -> int:
     """A national number with its leading zero that was given out in one of the countries that have one."""
-    return not _WORD_AFTER.search(value) and any(
-        _shaped(one) and _given_out(_digits(one)) for one in _beginnings(value)
-    )
+    return _longest(value, lambda one: _shaped(one) and _given_out(_digits(one)))
 
 
 def _given_out(digits: str) -> bool:
@@ -126,9 +134,9 @@ def _given_out(digits: str) -> bool:
     )
 
 
-def phone_number(value: str) -> bool:
+def phone_number(value: str) -> int:
     """Any number that is as long as a telephone number and no date, range or amount."""
-    return not _WORD_AFTER.search(value) and any(map(_shaped, _beginnings(value)))
+    return _longest(value, _shaped)
 
 
 def _shaped(value: str) -> bool:
