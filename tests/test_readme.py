@@ -1,6 +1,7 @@
-"""Every code block of the README runs as a test, against the local server."""
+"""Every code block of the README and of the guides runs as a test, against the local server."""
 
 import gc
+import re
 import shlex
 import subprocess
 import sys
@@ -54,22 +55,34 @@ def reader(monkeypatch, tmp_path, mistral_server):
     monkeypatch.chdir(tmp_path)
 
 
-README = Sybil([PythonCodeBlockParser(), CodeBlockParser(language="sh", evaluator=run_commands)]).parse(
-    ROOT / "README.md"
-)
+PARSER = Sybil([PythonCodeBlockParser(), CodeBlockParser(language="sh", evaluator=run_commands)])
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/failures-and-traces.md", "docs/langchain.md", "docs/llama-index.md")
+DOCUMENTS = {page: PARSER.parse(ROOT / page) for page in PAGES}
+EXAMPLES = [
+    pytest.param(document, example, id=f"{page}-{example.line}")
+    for page, document in DOCUMENTS.items()
+    for example in document.examples()
+]
 
 
-@pytest.mark.parametrize("example", list(README.examples()), ids=lambda example: f"line-{example.line}")
+@pytest.mark.parametrize(("document", "example"), EXAMPLES)
 @pytest.mark.usefixtures("reader")
 # A reader's script ends without closing its clients; here that must not fall to the next test.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_block_runs(example):
+def test_the_block_runs(document, example):
     example.evaluate()
     gc.collect()
     # Each block stands on its own, as a reader copies it.
-    README.namespace.clear()
+    document.namespace.clear()
 
 
-def test_no_block_was_left_out():
-    fences = (ROOT / "README.md").read_text(encoding="utf-8").count("\n```") // 2
-    assert len(list(README.examples())) == fences
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_was_left_out(page):
+    fences = (ROOT / page).read_text(encoding="utf-8").count("\n```") // 2
+    assert len(list(DOCUMENTS[page].examples())) == fences
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
