@@ -44,6 +44,7 @@ class _Found:
 
     finding: AuditFinding
     unless: frozenset[str]
+    given: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +63,16 @@ def audit(root: Path, *, checks: Sequence[Check] = CHECKS) -> AuditReport:
     read = [_file(walked.project, path, checks) for path in walked.project.files]
     facts = tuple(each.facts for each in read if each.facts is not None)
     guards = frozenset(guard for each in facts for guard in each.guards)
-    findings = [found.finding for each in read for found in each.found if not found.unless & guards]
+    traits = frozenset(trait for each in facts for trait in each.traits)
+    findings = [
+        found.finding for each in read for found in each.found if not found.unless & guards and found.given <= traits
+    ]
     for check in checks:
         if check.conclude is not None:
             findings += [
                 _finding(check, hit, None, hit.path)
                 for hit in check.conclude(walked.project, facts)
-                if not hit.unless & guards
+                if not hit.unless & guards and hit.given <= traits
             ]
     findings.sort(key=lambda each: (each.path, each.file_line, each.column, each.check))
     findings = list(_once(findings, checks))
@@ -100,7 +104,7 @@ def _file(project: Project, path: str, checks: Sequence[Check]) -> _Read:
     try:
         file, skipped = _source(project, path)
         found = tuple(
-            _Found(finding=_finding(check, hit, file, path), unless=hit.unless)
+            _Found(finding=_finding(check, hit, file, path), unless=hit.unless, given=hit.given)
             for check in checks
             if check.inspect is not None
             and file.language in check.languages

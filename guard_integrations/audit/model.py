@@ -77,6 +77,7 @@ class Hit:
         end: one past the last character.
         message: what is wrong here, in one sentence; holds no text of the file but names.
         unless: guards, any of which somewhere in the project makes this no fault.
+        given: traits that some file of the project must have, all of them, or this is no fault.
         severity: where it is another than the check's.
         path: for hits of `Check.conclude`: the file meant, relative to the root.
     """
@@ -85,6 +86,7 @@ class Hit:
     end: int = 0
     message: str
     unless: frozenset[Guard] = frozenset()
+    given: frozenset[str] = frozenset()
     severity: Severity | None = None
     path: str = ""
 
@@ -129,11 +131,14 @@ class FileFacts:
         path: relative to the root.
         guards: what it guards.
         model: whether it uses a language model: a client of Mistral, a chat model of LangChain or LlamaIndex.
+        traits: what a hit in another file may depend on (`Hit.given`): "web" for a server, "answers:f" for a function
+            `f` that returns what a model answers.
     """
 
     path: str
     guards: frozenset[Guard] = frozenset()
     model: bool = False
+    traits: frozenset[str] = frozenset()
 
 
 Inspect: TypeAlias = Callable[["SourceFile"], Iterable[Hit]]

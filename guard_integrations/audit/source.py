@@ -110,6 +110,7 @@ class SourceFile:
         message: str,
         *,
         unless: frozenset[Guard] = frozenset(),
+        given: frozenset[str] = frozenset(),
         severity: Severity | None = None,
     ) -> Hit:
         """A fault at a node, a secret, a setting, or from one character up to another."""
@@ -121,7 +122,7 @@ class SourceFile:
             start, end = node.start, node.end
         else:
             start, end = node
-        return Hit(start=start, end=end, message=message, unless=unless, severity=severity)
+        return Hit(start=start, end=end, message=message, unless=unless, given=given, severity=severity)
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
         if not isinstance(node, ast.expr | ast.stmt | ast.arg | ast.keyword | ast.alias | ast.ExceptHandler):
