@@ -3,6 +3,7 @@
 import typer
 
 from guard_integrations.cli import keys
+from guard_integrations.cli.chat.command import chat
 from guard_integrations.cli.demo.command import demo
 from guard_integrations.cli.eval import evaluate
 
@@ -16,5 +17,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals hold content and keys
 )
 app.command()(demo)
+app.command()(chat)
 app.add_typer(keys.app, name="keys")
 app.command("eval")(evaluate)

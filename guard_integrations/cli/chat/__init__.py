@@ -1,0 +1,1 @@
+"""The `chat` command: a guarded conversation in the terminal."""
