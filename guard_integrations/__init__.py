@@ -24,6 +24,7 @@ from guard_integrations.errors import (
 )
 
 if TYPE_CHECKING:
+    from guard_integrations.audit import AuditReport, audit_mistral_security
     from guard_integrations.core.moderation.client import Moderator
     from guard_integrations.core.moderation.decision import ModerationResult
     from guard_integrations.core.moderation.guardrail import MistralGuardrail
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 # Names that need an HTTP library, a parser or a server's client load on first use: name -> module.
 _LAZY: dict[str, str] = {
     "ApiKey": "guard_integrations.core.rotation.keys",
+    "AuditReport": "guard_integrations.audit",
     "AwsSecretsManagerSource": "guard_integrations.core.rotation.secret_managers",
     "AzureKeyVaultSource": "guard_integrations.core.rotation.secret_managers",
     "DotenvSource": "guard_integrations.core.rotation.sources",
@@ -57,11 +59,13 @@ _LAZY: dict[str, str] = {
     "ModerationResult": "guard_integrations.core.moderation.decision",
     "Moderator": "guard_integrations.core.moderation.client",
     "RedisRingState": "guard_integrations.core.rotation.shared",
+    "audit_mistral_security": "guard_integrations.audit",
 }
 
 __all__ = [
     "Action",
     "ApiKey",
+    "AuditReport",
     "AwsSecretsManagerSource",
     "AzureKeyVaultSource",
     "Category",
@@ -93,6 +97,7 @@ __all__ = [
     "ScanResult",
     "Severity",
     "Strategy",
+    "audit_mistral_security",
     "build_safe_messages",
 ]
 

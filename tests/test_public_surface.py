@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 CORE = """
+    AuditReport audit_mistral_security
     GuardBlocked GuardError GuardPolicy GuardUnavailable KeysExhausted Lease MissingKeyError PolicyError
     Finding InputSanitizer KeyRing MistralGuardrail ModerationResult Moderator OutputSanitizer PseudonymVault
     RedisRingState RequestRecord Sanitized ScanResult build_safe_messages

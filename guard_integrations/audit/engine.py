@@ -1,16 +1,17 @@
-"""The audit: files to findings."""
+"""The audit: files to findings, in worker processes where there are many files."""
 
-import ast
-import hashlib
-import tokenize
-import warnings
-from collections.abc import Iterable, Sequence
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from guard_integrations.audit.checks import CHECKS
+from guard_integrations.audit.baseline import load_baseline, unknown
+from guard_integrations.audit.config import AuditConfig
 from guard_integrations.audit.guards import facts_of
 from guard_integrations.audit.model import (
     AuditFinding,
@@ -18,37 +19,35 @@ from guard_integrations.audit.model import (
     Check,
     CheckResult,
     FileFacts,
-    Hit,
-    Language,
+    Guard,
     Project,
     Skipped,
 )
-from guard_integrations.audit.notebook import Notebook, read_notebook
-from guard_integrations.audit.secrets import masked
-from guard_integrations.audit.source import SourceFile
-from guard_integrations.audit.walk import language_of, walk
+from guard_integrations.audit.places import finding_in, finding_of
+from guard_integrations.audit.reading import read, reason_of
+from guard_integrations.audit.walk import walk
 
-__all__ = ["audit"]
+__all__ = ["Progress", "audit"]
 
-_LARGEST: Final = 5_000_000
-"""Bytes of a file that is read."""
-_LARGEST_CONFIG: Final = 256_000
-"""Characters of a configuration file that is parsed; what is larger is data."""
-_LONGEST: Final = 200
-"""Characters of a line that are shown."""
+Progress = Callable[[int, int], None]
+"""Is told how many files are done, and of how many."""
+
+_MANY: Final = 100
+"""Files from which on it pays to start processes."""
+_CHUNK: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A finding that awaits the rest of the project."""
+    """A finding that awaits the rest of the project: none if one of these guards is there, or one of these traits is not."""
 
     finding: AuditFinding
-    unless: frozenset[str]
+    unless: frozenset[Guard]
     given: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
+class _Audited:
     """What became of one file."""
 
     found: tuple[_Found, ...] = ()
@@ -56,149 +55,142 @@ class _Read:
     skipped: tuple[Skipped, ...] = ()
 
 
-def audit(root: Path, *, checks: Sequence[Check] = CHECKS) -> AuditReport:
-    """Audits a project."""
+def audit(
+    root: Path,
+    paths: Sequence[Path] = (),
+    *,
+    config: AuditConfig | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Audits a project.
+
+    Args:
+        root: the project's folder.
+        paths: files and folders below it to keep to; none for all.
+        config: how; None for what the project's `pyproject.toml` says.
+        progress: is told after every few files.
+
+    Raises:
+        PolicyError: when the configuration or the baseline is not valid.
+    """
     root = root.resolve()
-    walked = walk(root)
-    read = [_file(walked.project, path, checks) for path in walked.project.files]
-    facts = tuple(each.facts for each in read if each.facts is not None)
+    config = config or AuditConfig.of_project(root)
+    checks = config.checks()
+    known = load_baseline(root / config.baseline) if config.baseline is not None else None
+    walked = walk(root, paths, exclude=config.exclude)
+    audited: list[_Audited] = []
+    for each in _files(walked.project, [check.id for check in checks]):
+        audited.append(each)
+        if progress is not None:
+            progress(len(audited), len(walked.project.files))
+    facts = tuple(each.facts for each in audited if each.facts is not None)
     guards = frozenset(guard for each in facts for guard in each.guards)
     traits = frozenset(trait for each in facts for trait in each.traits)
-    findings = [
-        found.finding for each in read for found in each.found if not found.unless & guards and found.given <= traits
-    ]
+    found = [found for each in audited for found in each.found]
     for check in checks:
-        if check.conclude is not None:
-            findings += [
-                _finding(check, hit, None, hit.path)
-                for hit in check.conclude(walked.project, facts)
-                if not hit.unless & guards and hit.given <= traits
-            ]
-    findings.sort(key=lambda each: (each.path, each.file_line, each.column, each.check))
-    findings = list(_once(findings, checks))
+        hits = check.conclude(walked.project, facts) if check.conclude is not None else ()
+        found += [_Found(finding=finding_of(check, hit), unless=hit.unless, given=hit.given) for hit in hits]
+    standing = (each.finding for each in found if not each.unless & guards and each.given <= traits)
+    findings = _once(sorted(standing, key=_order), checks)
+    open_ = tuple(finding for finding in findings if finding.justification is None)
+    new = unknown(open_, known) if known is not None else open_
     return AuditReport(
         root=str(root),
         files=len(facts),
-        checks=tuple(_result(check, findings) for check in checks),
-        findings=tuple(findings),
-        skipped=(*walked.skipped, *(skipped for each in read for skipped in each.skipped)),
+        checks=tuple(_result(check, new) for check in checks),
+        findings=new,
+        suppressed=tuple(finding for finding in findings if finding.justification is not None),
+        known=len(open_) - len(new),
+        skipped=(*walked.skipped, *(skipped for each in audited for skipped in each.skipped)),
+        fail_on=config.fail_on,
     )
 
 
-def _once(findings: Iterable[AuditFinding], checks: Sequence[Check]) -> Iterable[AuditFinding]:
+def _order(finding: AuditFinding) -> tuple[str, int, int, int, str]:
+    return finding.path, finding.cell or 0, finding.line, finding.column, finding.check
+
+
+def _once(findings: Iterable[AuditFinding], checks: Iterable[Check]) -> list[AuditFinding]:
+    """Findings without the second and further places of checks that report the first only."""
     single = {check.id for check in checks if check.once}
     seen: set[str] = set()
+    kept: list[AuditFinding] = []
     for finding in findings:
         if finding.check not in seen or finding.check not in single:
             seen.add(finding.check)
-            yield finding
+            kept.append(finding)
+    return kept
 
 
-def _result(check: Check, findings: Sequence[AuditFinding]) -> CheckResult:
+def _result(check: Check, findings: Iterable[AuditFinding]) -> CheckResult:
     count = sum(finding.check == check.id for finding in findings)
     return CheckResult(id=check.id, name=check.name, passed=not count, findings=count)
 
 
-def _file(project: Project, path: str, checks: Sequence[Check]) -> _Read:
+def _files(project: Project, checks: Sequence[str]) -> Iterator[_Audited]:
+    """Audits all files, in any order."""
+    workers = min(os.cpu_count() or 1, 8)
+    if len(project.files) < _MANY or workers == 1:
+        yield from (_file(project, checks, path) for path in project.files)
+        return
+    yield from _in_processes(project, checks, workers)
+
+
+def _in_processes(project: Project, checks: Sequence[str], workers: int) -> Iterator[_Audited]:
+    """Audits files side by side. A file that kills its process is left out; its neighbours are read again."""
+    # A fork is quicker by a second, but copies what other threads were in the middle of.
+    forks = threading.active_count() == 1 and "fork" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if forks else "spawn")
+    chunks = [project.files[at : at + _CHUNK] for at in range(0, len(project.files), _CHUNK)]
+    bare = _bare(project)
+    broken: list[str] = []
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        for chunk, future in [(chunk, pool.submit(_some, bare, checks, chunk)) for chunk in chunks]:
+            try:
+                yield from future.result()
+            except BrokenExecutor:
+                broken += chunk
+    for path in broken:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            try:
+                yield from pool.submit(_some, bare, checks, [path]).result()
+            except BrokenExecutor:
+                yield _Audited(skipped=(Skipped(path=path, reason="makes the parser crash"),))
+
+
+def _bare(project: Project) -> Project:
+    """The project without its list of files, which every worker would get over and over."""
+    return Project(
+        root=project.root,
+        repository=project.repository,
+        tracked_env=project.tracked_env,
+        env_ignored=project.env_ignored,
+    )
+
+
+def _some(project: Project, checks: Sequence[str], paths: Sequence[str]) -> list[_Audited]:
+    return [_file(project, checks, path) for path in paths]
+
+
+@cache
+def _checks(ids: tuple[str, ...]) -> tuple[Check, ...]:
+    return AuditConfig(select=ids).checks()
+
+
+def _file(project: Project, ids: Sequence[str], path: str) -> _Audited:
     """Runs the checks on one file. Whatever a file does to a parser, it is the file that is left out, not the audit."""
     try:
-        file, skipped = _source(project, path)
+        files, skipped = read(project, path)
         found = tuple(
-            _Found(finding=_finding(check, hit, file, path), unless=hit.unless, given=hit.given)
-            for check in checks
+            _Found(finding=finding_in(file, check, hit), unless=hit.unless, given=hit.given)
+            for file in files
+            for check in _checks(tuple(ids))
             if check.inspect is not None
             and file.language in check.languages
+            and (check.in_tests or not file.is_test)
             and (not check.keywords or any(word in file.lower for word in check.keywords))
             for hit in check.inspect(file)
         )
-        return _Read(found=found, facts=facts_of(file), skipped=skipped)
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        return _Read(skipped=(Skipped(path=path, reason=_reason(error)),))
-
-
-def _reason(error: Exception) -> str:
-    """Why a file could not be read; no word of what is in it."""
-    match error:
-        case SyntaxError():
-            return f"does not parse (line {error.lineno})"
-        case UnicodeDecodeError():
-            return "is not UTF-8"
-        case OSError():
-            return f"cannot be read: {error.strerror}"
-        case ValueError() if error.args and type(error) is ValueError:
-            return str(error)
-        case _:
-            return f"does not parse ({type(error).__name__})"
-
-
-def _source(project: Project, path: str) -> tuple[SourceFile, tuple[Skipped, ...]]:
-    """Reads a file; what does not parse is read as plain text, where secrets are found all the same."""
-    full = Path(project.root) / path
-    if full.stat().st_size > _LARGEST:
-        raise ValueError(f"is larger than {_LARGEST // 1_000_000} MB")
-    data = full.read_bytes()
-    if b"\0" in data[:8192]:
-        raise ValueError("is binary")
-    language = language_of(path) or Language.TEXT
-    encoding = "utf-8-sig"
-    if path.endswith(".py"):
-        encoding, _ = tokenize.detect_encoding(BytesIO(data).readline)
-    text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    reason = ""
-    notebook: Notebook | None = None
-    tree: ast.Module | None = None
-    if language is Language.CONFIG and len(text) > _LARGEST_CONFIG:
-        language, reason = Language.TEXT, f"is larger than {_LARGEST_CONFIG // 1000} KB"
-    try:
-        if path.endswith(".ipynb"):
-            text, notebook = read_notebook(text)
-            language = Language.PYTHON if notebook.python else Language.TEXT
-        tree = _parsed(text) if language is Language.PYTHON else None
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        language, reason = Language.TEXT, _reason(error)
-    file = SourceFile(path=path, language=language, text=text, project=project, tree=tree, notebook=notebook)
-    try:
-        if file.settings or (language is Language.SCRIPT and file.script.broken):
-            reason = f"does not parse (line {file.script.broken})" if file.script.broken else ""
-    except (ValueError, RecursionError) as error:
-        file = SourceFile(path=path, language=Language.TEXT, text=text, project=project)
-        reason = _reason(error)
-    left = "read as far as it goes" if file.language is Language.SCRIPT else "only looked through for keys"
-    return file, (Skipped(path=path, reason=f"{reason}: {left}"),) if reason else ()
-
-
-def _parsed(text: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the audited code's escapes
-        return ast.parse(text)
-
-
-def _finding(check: Check, hit: Hit, file: SourceFile | None, path: str) -> AuditFinding:
-    line = column = end_line = end_column = file_line = 1
-    snippet = ""
-    cell: int | None = None
-    if file is not None:
-        line, column = file.place(hit.start)
-        end_line, end_column = file.place(max(hit.end, hit.start))
-        start = hit.start - column + 1
-        snippet = masked(file.lines[line - 1], file.secrets, start)[:_LONGEST].rstrip()
-        file_line = line
-        if file.notebook is not None:
-            cell, first = file.notebook.cell(line)
-            line, end_line = first, end_line - line + first
-    print_of = hashlib.sha256("\0".join((check.id, path, " ".join(snippet.split()))).encode(errors="replace"))
-    return AuditFinding(
-        check=check.id,
-        name=check.name,
-        severity=hit.severity or check.severity,
-        message=hit.message,
-        path=path,
-        line=line,
-        column=column,
-        end_line=end_line,
-        end_column=end_column,
-        snippet=snippet,
-        fingerprint=print_of.hexdigest()[:16],
-        cell=cell,
-        file_line=file_line,
-    )
+        return _Audited(found=found, facts=facts_of(files[0]), skipped=skipped)
+    except Exception as error:  # noqa: BLE001 - see above: whatever it is
+        return _Audited(skipped=(Skipped(path=path, reason=reason_of(error)),))

@@ -33,8 +33,8 @@ __all__ = [
     "Skipped",
 ]
 
-DOCS: Final = "https://github.com/guard-integrations/guard-integrations/blob/main/docs/audit.md"
-"""Where the checks are explained, each under its id in lower case."""
+DOCS: Final = "docs/audit.md"
+"""Where the checks are explained, each under its id in lower case: in this package's repository."""
 KEY: Final = "{{KEY}}"
 """Stands in examples for an API key, which a test makes at random."""
 RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
@@ -45,7 +45,7 @@ class Language(StrEnum):
     """How a file is read."""
 
     PYTHON = "python"
-    """Modules and the code cells of notebooks."""
+    """Modules and the code cells of notebooks; what notebooks hold besides comes as `TEXT`."""
     SCRIPT = "script"
     """TypeScript and JavaScript, with or without JSX."""
     CONFIG = "config"
@@ -111,7 +111,7 @@ class Project:
     Args:
         root: the folder, absolute.
         repository: whether git answers for it.
-        files: what is audited, relative to the root, POSIX.
+        files: what is audited, relative to the root, POSIX; left out where a check looks at one file.
         tracked_env: `.env` files that git tracks, or that are there where there is no git and nothing ignores them.
         env_ignored: whether git (without one: the ignore file) would ignore a new `.env` in the root.
     """
@@ -162,6 +162,7 @@ class Check:
         keywords: lower-case words, one of which a file must hold, else `inspect` is not called; none: always is.
         inspect: yields what is wrong in one file.
         conclude: yields what is wrong with the project.
+        in_tests: whether it looks at tests, too, which do dangerous things on purpose.
         once: report the first place only.
         checklist: whether it answers one of the six questions of the textbook checklist.
     """
@@ -178,11 +179,12 @@ class Check:
     keywords: tuple[str, ...] = ()
     inspect: Inspect | None = None
     conclude: Conclude | None = None
+    in_tests: bool = False
     once: bool = False
     checklist: bool = False
 
     @property
-    def url(self) -> str:
+    def link(self) -> str:
         """Where it is explained."""
         return f"{DOCS}#{self.id.lower()}"
 
@@ -204,6 +206,7 @@ class AuditFinding:
         snippet: the first line, secrets masked; left out of `repr`.
         fingerprint: 16 hex digits that stay when the lines around it change.
         cell: of a notebook, the number of the cell, from 1.
+        output: whether it stands in what the cell has put out, or in Markdown, not in code.
         file_line: the line in the file itself, which is another one in notebooks.
         commit: for what is found in the history alone, the commit that brought it.
         justification: what the comment says that suppresses it.
@@ -221,6 +224,7 @@ class AuditFinding:
     snippet: str = field(default="", repr=False)
     fingerprint: str = ""
     cell: int | None = None
+    output: bool = False
     file_line: int = 1
     commit: str | None = None
     justification: str | None = None

@@ -10,9 +10,11 @@ from typing import Final
 
 from guard_integrations.core.scanner.validators.secret import mixed
 
-__all__ = ["Secret", "find_secrets", "masked"]
+__all__ = ["Secret", "find_secrets", "masked", "wherever"]
 
 _MASK: Final = "********"
+_RANDOM: Final = re.compile(r"[A-Za-z0-9_\-]{20,}")
+"""What is masked in a line that is shown if it looks like chance, though no rule knows it."""
 _MISTRAL: Final = re.compile(
     r"(?i:mistral[\w.\-]{0,40}|\bapi[_\-]?keys?|\bx-api-key|\bbearer)[\"'\]]{0,2}\s{0,4}"
     r"(?::\s{0,4}[A-Za-z\[\]|. ]{1,30}\s{0,4}=|[:=,(]|\s){1,3}\s{0,4}(?:SecretStr\()?[bf]?[\"'`]?"
@@ -44,19 +46,26 @@ def find_secrets(text: str) -> tuple[Secret, ...]:
     )
 
 
-def masked(text: str, secrets: tuple[Secret, ...], start: int = 0) -> str:
+def wherever(text: str, secrets: tuple[Secret, ...]) -> tuple[tuple[int, int], ...]:
+    """Where the secrets of a text stand, and all places where one of them stands again, unnoticed."""
+    values = {text[secret.start : secret.end] for secret in secrets}
+    again = ((match.start(), match.end()) for value in values for match in re.finditer(re.escape(value), text))
+    return tuple(sorted({*((secret.start, secret.end) for secret in secrets), *again}))
+
+
+def masked(text: str, hidden: tuple[tuple[int, int], ...], start: int = 0) -> str:
     """A piece of a text with its secrets masked.
 
     Args:
         text: the piece.
-        secrets: of the whole text.
+        hidden: where the whole text has something to hide, in order.
         start: where the piece begins in the whole.
     """
     parts: list[str] = []
     at = 0
-    for secret in secrets:
-        begin, end = max(secret.start - start, at), min(secret.end - start, len(text))
+    for first, last in hidden:
+        begin, end = max(first - start, at), min(last - start, len(text))
         if begin < end:
             parts += [text[at:begin], _MASK]
             at = end
-    return "".join([*parts, text[at:]])
+    return _RANDOM.sub(lambda match: _MASK if mixed(match[0]) else match[0], "".join([*parts, text[at:]]))

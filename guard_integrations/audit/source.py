@@ -5,10 +5,12 @@ once. `hit` turns a node of whatever kind into a place.
 """
 
 import ast
+import re
 from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 from pathlib import PurePosixPath
+from typing import Final
 
 from ast_grep_py import SgNode
 
@@ -16,11 +18,14 @@ from guard_integrations.audit.model import Guard, Hit, Language, Project
 from guard_integrations.audit.notebook import Notebook
 from guard_integrations.audit.python import PythonModule
 from guard_integrations.audit.script import ScriptModule
-from guard_integrations.audit.secrets import Secret, find_secrets
+from guard_integrations.audit.secrets import Secret, find_secrets, wherever
 from guard_integrations.audit.settings import Setting, read_settings
 from guard_integrations.core.findings import Severity
 
 __all__ = ["SourceFile"]
+
+_TEST_FOLDERS: Final = frozenset({"test", "tests", "testing", "__tests__", "e2e", "spec"})
+_TEST: Final = re.compile(r"test_.*|.*_test\.py|conftest\.py|.*\.(?:test|spec)\.\w+")
 
 
 class SourceFile:
@@ -29,10 +34,10 @@ class SourceFile:
     Args:
         path: relative to the root, POSIX.
         language: how it is read.
-        text: what is read; of a notebook, its code cells, one under the other.
+        text: what is read; of a notebook, its code cells, one under the other, or its Markdown and output.
         project: what is known of the project.
         tree: of Python, the parsed module.
-        notebook: of a notebook, where its cells stand in `text`, and what they put out.
+        notebook: of a notebook, where its cells stand in `text`.
     """
 
     def __init__(  # noqa: PLR0913 - what there is to know of a file
@@ -56,6 +61,12 @@ class SourceFile:
     def name(self) -> str:
         """The file's name without its folders."""
         return PurePosixPath(self.path).name
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is part of the project's tests, by its path."""
+        parts = PurePosixPath(self.path).parts
+        return not _TEST_FOLDERS.isdisjoint(parts[:-1]) or bool(_TEST.match(self.name))
 
     @cached_property
     def lower(self) -> str:
@@ -82,6 +93,11 @@ class SourceFile:
     def secrets(self) -> tuple[Secret, ...]:
         """The keys, tokens and passwords in the text, in their order."""
         return find_secrets(self.text)
+
+    @cached_property
+    def hidden(self) -> tuple[tuple[int, int], ...]:
+        """From where to where there is something that must not be shown."""
+        return wherever(self.text, self.secrets)
 
     @cached_property
     def lines(self) -> tuple[str, ...]:

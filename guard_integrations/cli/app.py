@@ -3,7 +3,11 @@
 import typer
 
 from guard_integrations.cli import keys
+<<<<<<< HEAD
 from guard_integrations.cli.chat.command import chat
+=======
+from guard_integrations.cli.audit import audit
+>>>>>>> 144c7a3 (Report audits as text, JSON, SARIF, Markdown and HTML; baselines, suppressions, configuration, the command)
 from guard_integrations.cli.demo.command import demo
 from guard_integrations.cli.eval import evaluate
 
@@ -19,4 +23,5 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(chat)
 app.add_typer(keys.app, name="keys")
+app.command()(audit)
 app.command("eval")(evaluate)

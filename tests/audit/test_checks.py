@@ -6,6 +6,7 @@ import pytest
 from audit_projects import write_example
 
 from guard_integrations.audit.checks import CHECKS
+from guard_integrations.audit.config import AuditConfig
 from guard_integrations.audit.engine import audit
 
 EXAMPLES = [
@@ -18,7 +19,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("check", "example", "bad"), EXAMPLES)
 def test_a_check_finds_its_bad_examples_alone(tmp_path, check, example, bad):
-    report = audit(write_example(tmp_path, example), checks=[check])
+    report = audit(write_example(tmp_path, example), config=AuditConfig(select=(check.id,)))
     assert bool(report.findings) is bad, [finding.message for finding in report.findings]
     assert not report.skipped
 

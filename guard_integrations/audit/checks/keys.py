@@ -49,5 +49,6 @@ HARD_CODED_KEY: Final = Check(
         ),
     ),
     inspect=_hard_coded,
+    in_tests=True,
     checklist=True,
 )
