@@ -204,6 +204,7 @@ class AuditFinding:
         end_line: the last line.
         end_column: one past the last character, from 1.
         snippet: the first line, secrets masked; left out of `repr`.
+        mark: from which character of the snippet up to which the fault reaches, from 0.
         fingerprint: 16 hex digits that stay when the lines around it change.
         cell: of a notebook, the number of the cell, from 1.
         output: whether it stands in what the cell has put out, or in Markdown, not in code.
@@ -222,6 +223,7 @@ class AuditFinding:
     end_line: int
     end_column: int
     snippet: str = field(default="", repr=False)
+    mark: tuple[int, int] = (0, 0)
     fingerprint: str = ""
     cell: int | None = None
     output: bool = False

@@ -19,7 +19,10 @@ def finding_in(file: SourceFile, check: Check, hit: Hit) -> AuditFinding:
     line, column = file.place(hit.start)
     end_line, end_column = file.place(max(hit.end, hit.start))
     # The mask goes over the line before it is cut, so that no half of a secret is left.
-    snippet = _cut(masked(file.lines[line - 1], file.hidden, hit.start - column + 1))
+    full, begins = file.lines[line - 1], hit.start - column + 1
+    snippet = _cut(masked(full, file.hidden, begins))
+    last = end_column - 1 if end_line == line else len(full)
+    mark = tuple(min(len(masked(full[:to], file.hidden, begins)), len(snippet)) for to in (column - 1, last))
     cell: int | None = None
     file_line = line
     if file.notebook is not None:
@@ -37,6 +40,7 @@ def finding_in(file: SourceFile, check: Check, hit: Hit) -> AuditFinding:
         end_line=end_line,
         end_column=end_column,
         snippet=snippet,
+        mark=(mark[0], mark[1]),
         fingerprint=_fingerprint(check.id, file.path, snippet),
         cell=cell,
         output=file.notebook is not None and file.notebook.output,

@@ -3,11 +3,8 @@
 import typer
 
 from guard_integrations.cli import keys
-<<<<<<< HEAD
-from guard_integrations.cli.chat.command import chat
-=======
 from guard_integrations.cli.audit import audit
->>>>>>> 144c7a3 (Report audits as text, JSON, SARIF, Markdown and HTML; baselines, suppressions, configuration, the command)
+from guard_integrations.cli.chat.command import chat
 from guard_integrations.cli.demo.command import demo
 from guard_integrations.cli.eval import evaluate
 

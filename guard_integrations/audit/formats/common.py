@@ -73,9 +73,8 @@ def place_of(finding: AuditFinding) -> str:
 def line_of(finding: AuditFinding, width: int) -> tuple[str, int, int]:
     """The line that is shown, at most so wide, and from which character to which it is marked."""
     line = finding.snippet.expandtabs(4)
-    before = len(finding.snippet[: finding.column - 1].expandtabs(4))
-    last = finding.end_column - 1 if finding.end_line == finding.line else len(finding.snippet)
-    after = max(len(finding.snippet[:last].expandtabs(4)), before + 1)
+    before, after = (len(finding.snippet[:to].expandtabs(4)) for to in finding.mark)
+    after = max(after, before + 1)
     indent = len(line) - len(line.lstrip())
     cut = indent if after - indent <= width else max(indent, min(before - 8, len(line) - width))
     shown = line[cut : cut + width]

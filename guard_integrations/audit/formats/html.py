@@ -75,9 +75,8 @@ def _finding(finding: AuditFinding) -> str:
     said = f'<span class="place">{escape(place_of(finding))}</span><br>{escape(finding.message)}'
     if not finding.snippet:
         return said
-    before = finding.snippet[: finding.column - 1]
-    last = finding.end_column - 1 if finding.end_line == finding.line else len(finding.snippet)
-    marked, after = finding.snippet[finding.column - 1 : last], finding.snippet[last:]
+    first, last = finding.mark
+    before, marked, after = finding.snippet[:first], finding.snippet[first:last], finding.snippet[last:]
     return (
         f'{said}<pre><span class="number">{finding.line}</span>{_line(before)}<mark>{_line(marked)}</mark>'
         f"{_line(after)}</pre>"
