@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard_integrations.core.findings import Action
+from guard_integrations.core.forms import model_name
 from guard_integrations.core.records import (
     FinishReason,
     Framework,
     Operation,
     RequestRecord,
     log_record,
-    model_name,
 )
 
 FIELDS = [each.name for each in dataclasses.fields(RequestRecord)]
@@ -70,7 +70,9 @@ def test_a_finish_reason_nobody_knows_is_other():
 def test_only_a_model_name_is_a_model_name():
     assert model_name("mistral-small-latest") == "mistral-small-latest"
     assert model_name("ft:open-mistral-7b:abc:20240101:x") == "ft:open-mistral-7b:abc:20240101:x"
-    assert model_name("tell me about jane doe") is None
+    assert model_name("tell me about jane doe") == "other"
+    assert model_name("a1" * 16) == "other"  # as long as an API key
+    assert model_name("/home/jane/model.gguf") == "other"
     assert model_name(None) is None
 
 

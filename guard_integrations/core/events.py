@@ -7,25 +7,30 @@ and must not block; whatever an observer raises is dropped and counted, for a lo
 
 import json
 import logging
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Protocol, get_args
+from typing import Final, Protocol, get_args
+from uuid import UUID
 
+from guard_integrations.core import forms
 from guard_integrations.core.findings import Action, Stage
+from guard_integrations.core.runs import current, current_id
 
-__all__ = ["EventKind", "GuardEvent", "Observer", "add_observer", "emit", "log_event", "observed", "remove_observer"]
+__all__ = [
+    "EVENT_FORMS",
+    "EventKind",
+    "GuardEvent",
+    "Observer",
+    "add_observer",
+    "emit",
+    "log_event",
+    "observed",
+    "remove_observer",
+]
 
 LOGGER = logging.getLogger("guard_integrations")
-
-_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_KEY_LABEL = re.compile(r"key-[0-9]{1,6}")
-_CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_FINGERPRINT = re.compile(r"[0-9a-f]{16,64}")
 
 
 class EventKind(StrEnum):
@@ -61,6 +66,8 @@ class EventKind(StrEnum):
     """The shared state cannot be reached: this process goes on alone."""
     SHARED_STATE_BACK = "shared-state-back"
     """The shared state is reached again."""
+    RECORDS_DROPPED = "records-dropped"
+    """A sink was slower than the work, or failed: `count` records and events were lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,7 @@ class GuardEvent:
     Args:
         kind: what happened.
         at: when, in UTC.
+        run: the run it happened in, where a handler records runs.
         stage: where the text stood.
         rules: how many findings each rule had, by rule id.
         categories: categories over their threshold, rules' or moderation's.
@@ -80,6 +88,7 @@ class GuardEvent:
         error: class name of the error.
         duration: seconds it took, or will take.
         policy: fingerprint of the policy.
+        count: how many records and events were lost.
 
     Raises:
         ValueError: when a field does not have the form it must have; the message names the field, not the value.
@@ -87,6 +96,7 @@ class GuardEvent:
 
     kind: EventKind
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    run: UUID | None = field(default_factory=current_id)
     stage: Stage | None = None
     rules: Mapping[str, int] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
@@ -97,38 +107,35 @@ class GuardEvent:
     error: str | None = None
     duration: float | None = None
     policy: str | None = None
+    count: int | None = None
 
     def __post_init__(self) -> None:
-        checks = (
-            ("kind", isinstance(self.kind, EventKind)),
-            ("at", getattr(self.at, "tzinfo", None) is UTC),
-            ("stage", self.stage is None or self.stage in get_args(Stage)),
-            ("rules", _are_counts(self.rules)),
-            ("categories", type(self.categories) is tuple and all(_is(_ID, name) for name in self.categories)),
-            ("action", self.action is None or isinstance(self.action, Action)),
-            ("key", self.key is None or _is(_KEY_LABEL, self.key)),
-            ("retries", _is_count(self.retries)),
-            ("status", self.status is None or _is_count(self.status)),
-            ("error", self.error is None or _is(_CLASS_NAME, self.error)),
-            ("duration", self.duration is None or _is_seconds(self.duration)),
-            ("policy", self.policy is None or _is(_FINGERPRINT, self.policy)),
-        )
-        for name, holds in checks:
-            if not holds:
-                raise ValueError(f"GuardEvent.{name} does not have the form that keeps content out of events.")
-        object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
+        forms.check(self, _CHECKS)
+        object.__setattr__(self, "rules", forms.frozen(self.rules))
 
     def as_dict(self) -> dict[str, object]:
         """The fields that apply, ready for JSON; times are ISO 8601."""
-        said: dict[str, object] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value is None or (isinstance(value, tuple | Mapping) and not value):
-                continue
-            if isinstance(value, datetime):
-                value = value.isoformat(timespec="milliseconds")
-            said[each.name] = dict(value) if isinstance(value, Mapping) else value
-        return said
+        return forms.told(self)
+
+
+EVENT_FORMS: Final[Mapping[str, forms.Form]] = {
+    "kind": forms.one_of(EventKind),
+    "at": forms.WHEN,
+    "run": forms.RUN,
+    "stage": forms.one_of(get_args(Stage)),
+    "rules": forms.RULE_COUNTS,
+    "categories": forms.RULES,
+    "action": forms.one_of(Action),
+    "key": forms.KEY_LABEL,
+    "retries": forms.COUNT.of("requests"),
+    "status": forms.STATUS,
+    "error": forms.CLASS_NAME,
+    "duration": forms.SECONDS,
+    "policy": forms.FINGERPRINT,
+    "count": forms.COUNT.of("records and events"),
+}
+"""What each field may hold."""
+_CHECKS: Final = tuple((name, form.holds) for name, form in EVENT_FORMS.items())
 
 
 class Observer(Protocol):
@@ -163,8 +170,8 @@ def remove_observer(observer: Observer) -> None:
 
 
 def observed() -> bool:
-    """Whether anybody listens: lets a busy path skip making an event."""
-    return _observers != (log_event,) or LOGGER.isEnabledFor(logging.INFO)
+    """Whether anybody listens, or a run counts: lets a busy path skip making an event."""
+    return _observers != (log_event,) or LOGGER.isEnabledFor(logging.INFO) or current() is not None
 
 
 def emit(event: GuardEvent) -> None:
@@ -182,19 +189,3 @@ def emit(event: GuardEvent) -> None:
 def dropped() -> int:
     """How many events observers have lost by raising, in this process."""
     return _dropped
-
-
-def _is(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _is_seconds(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]
-
-
-def _are_counts(value: object) -> bool:
-    return isinstance(value, Mapping) and all(_is(_ID, rule) and _is_count(count) for rule, count in value.items())
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0

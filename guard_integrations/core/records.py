@@ -6,35 +6,20 @@ checked against a pattern when the record is made. Both frameworks write the sam
 
 import json
 import logging
-import math
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from guard_integrations.core import forms
 from guard_integrations.core.findings import Action
 
-__all__ = [
-    "FinishReason",
-    "Framework",
-    "Operation",
-    "RecordSink",
-    "RequestRecord",
-    "class_name",
-    "log_record",
-    "model_name",
-]
+__all__ = ["RECORD_FORMS", "FinishReason", "Framework", "Operation", "RecordSink", "RequestRecord", "log_record"]
 
 _LOGGER = logging.getLogger("guard_integrations")
-_RULE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_MODEL: Final = re.compile(r"(?:ft:)?[a-z0-9][a-z0-9._:-]{0,95}")
-_KEY_LABEL: Final = re.compile(r"key-[0-9]{1,6}")
-_CLASS_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_FINGERPRINT: Final = re.compile(r"[0-9a-f]{16,64}")
 
 
 class Framework(StrEnum):
@@ -94,7 +79,7 @@ class RequestRecord:
         operation: what kind of work it was.
         model: the model that was asked.
         model_answered: the model that said it answered.
-        messages: how many messages went in.
+        messages: how many messages, or texts to embed, went in.
         input_chars: characters of text that went in.
         output_chars: characters of text that came out.
         input_tokens: tokens, as the API counted them.
@@ -103,12 +88,12 @@ class RequestRecord:
         streamed: whether the answer came in pieces.
         first_token: seconds to the first piece of it.
         duration: seconds from beginning to end.
-        chunks: how many pieces.
+        chunks: how many pieces with something in them.
         finish_reason: why the model stopped.
         tool_calls: how many tools the model asked for.
         retries: how many times the request was sent again.
         key: label of the API key, such as "key-1".
-        status: HTTP status of a failure.
+        status: HTTP status of the last answer, where it is known.
         error: class name of the error.
         findings: how often each rule hit, by rule id and by what was done about it.
         moderation: moderation categories over their threshold.
@@ -148,33 +133,46 @@ class RequestRecord:
     policy: str | None = None
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value is not None and not _HOLDS[each.name](value):
-                raise ValueError(f"RequestRecord.{each.name} does not have the form that keeps content out of records.")
+        forms.check(self, _CHECKS)
         if self.findings is not _EMPTY:
-            frozen = {rule: MappingProxyType(dict(counts)) for rule, counts in self.findings.items()}
-            object.__setattr__(self, "findings", MappingProxyType(frozen))
+            object.__setattr__(self, "findings", forms.frozen(self.findings))
 
     def as_dict(self) -> dict[str, object]:
         """The fields that apply, ready for JSON: times in ISO 8601, ids as they are written, durations in seconds."""
-        said: dict[str, object] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value is None or value in ((), {}):
-                continue
-            if isinstance(value, datetime):
-                value = value.isoformat(timespec="milliseconds")
-            elif isinstance(value, UUID):
-                value = str(value)
-            elif isinstance(value, float):
-                value = round(value, 6)
-            elif isinstance(value, Mapping):
-                value = {rule: dict(counts) for rule, counts in value.items()}
-            elif isinstance(value, tuple):
-                value = list(value)
-            said[each.name] = value
-        return said
+        return forms.told(self)
+
+
+RECORD_FORMS: Final[Mapping[str, forms.Form]] = {
+    "framework": forms.one_of(Framework),
+    "operation": forms.one_of(Operation),
+    "at": forms.WHEN,
+    "run": forms.RUN,
+    "parent": forms.RUN,
+    "model": forms.MODEL,
+    "model_answered": forms.MODEL,
+    "messages": forms.COUNT.of("messages"),
+    "input_chars": forms.COUNT.of("characters"),
+    "output_chars": forms.COUNT.of("characters"),
+    "input_tokens": forms.COUNT.of("tokens"),
+    "output_tokens": forms.COUNT.of("tokens"),
+    "total_tokens": forms.COUNT.of("tokens"),
+    "streamed": forms.FLAG,
+    "first_token": forms.SECONDS,
+    "duration": forms.SECONDS,
+    "chunks": forms.COUNT.of("chunks"),
+    "finish_reason": forms.one_of(FinishReason),
+    "tool_calls": forms.COUNT.of("tool calls"),
+    "retries": forms.COUNT.of("requests"),
+    "key": forms.KEY_LABEL,
+    "status": forms.STATUS,
+    "error": forms.CLASS_NAME,
+    "findings": forms.FINDINGS,
+    "moderation": forms.MODERATION,
+    "guardrails": forms.MODERATION,
+    "policy": forms.FINGERPRINT,
+}
+"""What each field may hold."""
+_CHECKS: Final = tuple((name, form.holds) for name, form in RECORD_FORMS.items())
 
 
 RecordSink = Callable[[RequestRecord], object]
@@ -188,67 +186,3 @@ def log_record(record: RequestRecord) -> None:
     """
     if _LOGGER.isEnabledFor(logging.INFO):
         _LOGGER.info("%s", json.dumps(record.as_dict()))
-
-
-def model_name(said: object) -> str | None:
-    """A model's name as a record may hold it; None for anything that is not one."""
-    return said if _is(_MODEL, said) else None  # type: ignore[return-value] # _is has checked that it is a string
-
-
-def class_name(error: BaseException) -> str:
-    """An error's class as a record may hold it; "Exception" where somebody wrote free text into the name."""
-    name = type(error).__name__
-    return name if _CLASS_NAME.fullmatch(name) else "Exception"
-
-
-def _is(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_seconds(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type,operator]
-
-
-def _are_names(value: object) -> bool:
-    return type(value) is tuple and all(_is(_RULE, name) for name in value)
-
-
-def _are_findings(value: object) -> bool:
-    return isinstance(value, Mapping) and all(
-        _is(_RULE, rule)
-        and isinstance(counts, Mapping)
-        and all(isinstance(action, Action) and _is_count(count) for action, count in counts.items())
-        for rule, counts in value.items()
-    )
-
-
-_HOLDS: Final[Mapping[str, Callable[[object], bool]]] = {
-    "framework": lambda value: isinstance(value, Framework),
-    "operation": lambda value: isinstance(value, Operation),
-    "at": lambda value: isinstance(value, datetime) and value.tzinfo is UTC,
-    "run": lambda value: type(value) is UUID,
-    "parent": lambda value: type(value) is UUID,
-    "model": lambda value: _is(_MODEL, value),
-    "model_answered": lambda value: _is(_MODEL, value),
-    **dict.fromkeys(
-        (
-            "messages", "input_chars", "output_chars", "input_tokens", "output_tokens", "total_tokens",
-            "chunks", "tool_calls", "retries", "status",
-        ),
-        _is_count,
-    ),
-    "streamed": lambda value: isinstance(value, bool),
-    "first_token": _is_seconds,
-    "duration": _is_seconds,
-    "finish_reason": lambda value: isinstance(value, FinishReason),
-    "key": lambda value: _is(_KEY_LABEL, value),
-    "error": lambda value: _is(_CLASS_NAME, value),
-    "findings": _are_findings,
-    "moderation": _are_names,
-    "guardrails": _are_names,
-    "policy": lambda value: _is(_FINGERPRINT, value),
-}  # fmt: skip

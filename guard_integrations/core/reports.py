@@ -1,4 +1,4 @@
-"""What a guard found, told to the observers: the one way from findings to an event."""
+"""What a guard found, told to the observers and to the run it was found in: the one way from findings to an event."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
 from guard_integrations.core.findings import Action, Finding, Stage
 from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.runs import current
 from guard_integrations.errors import GuardBlocked
 
 __all__ = ["report", "report_blocked"]
@@ -24,6 +25,9 @@ def report(stage: Stage, findings: Iterable[Finding], policy: GuardPolicy) -> No
     found = tuple(findings)
     if not found or not observed():
         return
+    if (run := current()) is not None:
+        run.found(found)
+        run.policy = policy.fingerprint
     actions = {finding.action for finding in found}
     emit(
         GuardEvent(
@@ -45,6 +49,9 @@ def report_blocked(blocked: GuardBlocked, stage: Stage, policy: GuardPolicy) -> 
         stage: where the text stood.
         policy: what was looked for.
     """
+    if (run := current()) is not None:
+        run.blocked(blocked)
+        run.policy = policy.fingerprint
     if observed():
         emit(
             GuardEvent(

@@ -1,11 +1,10 @@
-"""One guarded call of a model, written once for sync and async: a generator decides, thin drivers do.
+"""One guarded call of a model, written once for sync and async: a generator decides, thin drivers (`_drive`) do.
 
 The generator tells its driver what comes next: wait for a verdict, ask the model, fetch a chunk, emit one. Whatever
 goes wrong in the model comes back to the driver's caller without content, key or HTTP body.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from guard_integrations.core.findings import Finding
-from guard_integrations.core.moderation.pending import asettle, settle
+from guard_integrations.core.runs import current, outside
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.langchain._errors import refused, without_traceback
 from guard_integrations.langchain._gate import ChunkGate
@@ -28,10 +27,9 @@ if TYPE_CHECKING:
 
     from guard_integrations.core.moderation.decision import ModerationResult
 
-__all__ = ["Judge", "answer", "arun", "arun_stream", "refusal_alone", "run", "run_stream", "stream"]
-
-Judge: TypeAlias = Callable[[Exception], Exception]
-"""What to raise in place of a model's error; a `GuardBlocked` is the refusal of the server's own guardrail."""
+__all__ = [
+    "AnswerFlow", "Ask", "Emit", "Next", "Open", "StreamFlow", "answer", "refusal_alone", "stream",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +62,13 @@ AnswerFlow: TypeAlias = "Generator[Future[ModerationResult] | Ask, Any, ChatResu
 StreamFlow: TypeAlias = "Generator[Future[ModerationResult] | Open | Next | Emit, Any, None]"
 
 
-# -- deciding --------------------------------------------------------------------------------------------------
-
-
 def answer(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) -> AnswerFlow:
     """A whole answer.
 
     Raises:
         GuardBlocked: when a guard refuses, unless refusals are to be answered.
     """
-    given = guards.input.messages(messages)
+    given = _given(guards, messages)
     outcome: ChatResult | GuardBlocked | None = given.blocked
     if outcome is None and guards.moderates_input:
         outcome = refused((yield guards.submit_input(given.messages)), "input")
@@ -91,6 +86,17 @@ def answer(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) ->
     message = AIMessage(content=guards.policy.refusal, response_metadata=_refusal_metadata(guards, outcome))
     generation = ChatGeneration(message=message, generation_info={"finish_reason": "content_filter"})
     return ChatResult(generations=[generation], llm_output={"token_usage": {}})
+
+
+def _given(guards: Guards, messages: Sequence[BaseMessage]) -> GuardedMessages:
+    with outside():  # what was found when the call came in was told then; here it is counted, all of it
+        given = guards.input.messages(messages)
+    if (counts := current()) is not None:
+        counts.policy = guards.fingerprint
+        counts.found(given.findings)
+        if given.blocked is not None:
+            counts.blocked(given.blocked)
+    return given
 
 
 def _sanitised(
@@ -131,7 +137,7 @@ def stream(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) ->
     Raises:
         GuardBlocked: when a guard refuses, unless refusals are to be answered.
     """
-    given = guards.input.messages(messages)
+    given = _given(guards, messages)
     blocked = given.blocked
     if blocked is None and guards.moderates_input:
         blocked = refused((yield guards.submit_input(given.messages)), "input")
@@ -221,122 +227,3 @@ def refusal_alone(result: ChatResult, refusal: str) -> ChatResult:
         )
         generation.text = refusal
     return result
-
-
-# -- doing -----------------------------------------------------------------------------------------------------
-
-
-def run(flow: AnswerFlow, ask: Callable[[list[BaseMessage]], ChatResult], judge: Judge) -> ChatResult:
-    """Drives `answer`."""
-    reply: Any = None
-    while True:
-        try:
-            step = flow.send(reply)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return] # an AnswerFlow returns a result
-        if not isinstance(step, Ask):
-            reply = settle(step)
-            continue
-        failure: Exception | None = None
-        try:
-            reply = ask(step.messages)
-        except Exception as error:  # noqa: BLE001 - judged, and raised again without content
-            failure = judge(error)
-        if failure is not None:
-            reply = _refusal_or_raise(failure)
-
-
-async def arun(flow: AnswerFlow, ask: Callable[[list[BaseMessage]], Awaitable[ChatResult]], judge: Judge) -> ChatResult:
-    """Drives `answer` under asyncio."""
-    reply: Any = None
-    while True:
-        try:
-            step = flow.send(reply)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return] # an AnswerFlow returns a result
-        if not isinstance(step, Ask):
-            reply = await asettle(step)
-            continue
-        failure: Exception | None = None
-        try:
-            reply = await ask(step.messages)
-        except Exception as error:  # noqa: BLE001 - judged, and raised again without content
-            failure = judge(error)
-        if failure is not None:
-            reply = _refusal_or_raise(failure)
-
-
-def run_stream(
-    flow: StreamFlow, begin: Callable[[list[BaseMessage]], Iterator[ChatGenerationChunk]], judge: Judge
-) -> Iterator[ChatGenerationChunk]:
-    """Drives `stream`."""
-    chunks: Iterator[ChatGenerationChunk] = iter(())
-    reply: Any = None
-    with closing(flow):
-        try:
-            while True:
-                try:
-                    step = flow.send(reply)
-                except StopIteration:
-                    return
-                reply = failure = None
-                match step:
-                    case Emit(chunk):
-                        yield chunk
-                    case Open(messages):
-                        chunks = begin(messages)
-                    case Next():
-                        try:
-                            reply = next(chunks, None)
-                        except Exception as error:  # noqa: BLE001 - judged, and raised again without content
-                            failure = judge(error)
-                    case _:
-                        reply = settle(step)
-                if failure is not None:
-                    reply = _refusal_or_raise(failure)
-        finally:
-            _close(chunks)
-
-
-async def arun_stream(
-    flow: StreamFlow, begin: Callable[[list[BaseMessage]], AsyncIterator[ChatGenerationChunk]], judge: Judge
-) -> AsyncGenerator[ChatGenerationChunk]:
-    """Drives `stream` under asyncio."""
-    chunks: AsyncIterator[ChatGenerationChunk] | None = None
-    reply: Any = None
-    with closing(flow):
-        try:
-            while True:
-                try:
-                    step = flow.send(reply)
-                except StopIteration:
-                    return
-                reply = failure = None
-                match step:
-                    case Emit(chunk):
-                        yield chunk
-                    case Open(messages):
-                        chunks = begin(messages)
-                    case Next():
-                        try:
-                            reply = await anext(chunks, None)  # type: ignore[arg-type] # Open comes before Next
-                        except Exception as error:  # noqa: BLE001 - judged, and raised again without content
-                            failure = judge(error)
-                    case _:
-                        reply = await asettle(step)
-                if failure is not None:
-                    reply = _refusal_or_raise(failure)
-        finally:
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
-
-
-def _refusal_or_raise(failure: Exception) -> GuardBlocked:
-    if isinstance(failure, GuardBlocked):
-        return failure
-    raise failure.with_traceback(None)
-
-
-def _close(chunks: Iterator[ChatGenerationChunk]) -> None:
-    if isinstance(chunks, Generator):
-        chunks.close()

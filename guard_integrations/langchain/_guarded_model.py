@@ -13,7 +13,7 @@ from langchain_core.tools import BaseTool
 from langchain_mistralai import ChatMistralAI
 from pydantic import Field, SkipValidation
 
-from guard_integrations.langchain import _flow
+from guard_integrations.langchain import _drive, _flow
 from guard_integrations.langchain._errors import without_content
 from guard_integrations.langchain._guards import Guards
 from guard_integrations.langchain._metadata import POLICY_PARAM
@@ -73,7 +73,12 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         ask = partial(self.model._generate, stop=stop, **kwargs)  # noqa: SLF001 - below the callbacks, which see clean text only
-        return _flow.run(_flow.answer(self.guards, messages, as_json=_is_json(kwargs)), ask, self._judge)
+        return _drive.run(
+            _flow.answer(self.guards, messages, as_json=_is_json(kwargs)),
+            ask,
+            self._judge,
+            _drive.counts_of(run_manager),
+        )
 
     async def _agenerate(
         self,
@@ -83,7 +88,12 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         ask = partial(self.model._agenerate, stop=stop, **kwargs)  # noqa: SLF001 - as above
-        return await _flow.arun(_flow.answer(self.guards, messages, as_json=_is_json(kwargs)), ask, self._judge)
+        return await _drive.arun(
+            _flow.answer(self.guards, messages, as_json=_is_json(kwargs)),
+            ask,
+            self._judge,
+            _drive.counts_of(run_manager),
+        )
 
     def _stream(
         self,
@@ -93,8 +103,11 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         begin = partial(self.model._stream, stop=stop, **kwargs)  # noqa: SLF001 - as above
-        for chunk in _flow.run_stream(
-            _flow.stream(self.guards, messages, as_json=_is_json(kwargs)), begin, self._judge
+        for chunk in _drive.run_stream(
+            _flow.stream(self.guards, messages, as_json=_is_json(kwargs)),
+            begin,
+            self._judge,
+            _drive.counts_of(run_manager),
         ):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
@@ -108,8 +121,11 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         begin = partial(self.model._astream, stop=stop, **kwargs)  # noqa: SLF001 - as above
-        async for chunk in _flow.arun_stream(
-            _flow.stream(self.guards, messages, as_json=_is_json(kwargs)), begin, self._judge
+        async for chunk in _drive.arun_stream(
+            _flow.stream(self.guards, messages, as_json=_is_json(kwargs)),
+            begin,
+            self._judge,
+            _drive.counts_of(run_manager),
         ):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)

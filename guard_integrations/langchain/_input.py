@@ -3,6 +3,7 @@
 import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,8 +66,11 @@ class _Seen:
     findings: tuple[Finding, ...]
 
     def is_still(self, message: BaseMessage, stage: Stage) -> bool:
-        """Whether this is that message, unchanged. A string cannot change, so it is enough that it is the same one."""
-        same = self.message() is message and self.content is message.content
+        """Whether this is that message, unchanged. A string cannot change: it is enough that it is the same one."""
+        content = self.content
+        same = self.message() is message and (
+            content is message.content if isinstance(content, str) else content == message.content
+        )
         return same and self.stage == stage and self.name == message.name
 
 
@@ -169,8 +173,7 @@ class InputGuard:
         guard = self._tools.get(message.name or "", self) if stage == "tool" else self
         content, findings = guard.content(message.content, stage)
         clean = message if content == message.content else message.model_copy(update={"content": content})
-        if isinstance(content, str):
-            self._remember(clean, stage, findings)
+        self._remember(clean, stage, findings)
         return clean, findings
 
     def _remember(self, message: BaseMessage, stage: Stage, findings: tuple[Finding, ...]) -> None:
@@ -178,7 +181,7 @@ class InputGuard:
         key = id(message)
         self._seen[key] = _Seen(
             message=weakref.ref(message, lambda _: self._seen.pop(key, None)),
-            content=message.content,
+            content=message.content if isinstance(message.content, str) else deepcopy(message.content),
             name=message.name,
             stage=stage,
             findings=findings,

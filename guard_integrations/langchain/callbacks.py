@@ -14,25 +14,20 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from guard_integrations.core.findings import Action
-from guard_integrations.core.records import (
-    FinishReason,
-    Framework,
-    Operation,
-    RecordSink,
-    RequestRecord,
-    class_name,
-    log_record,
-    model_name,
-)
-from guard_integrations.errors import GuardBlocked
+from guard_integrations.core import runs
+from guard_integrations.core.forms import class_name, is_count, model_name, status_of
+from guard_integrations.core.records import FinishReason, Framework, Operation, RecordSink, RequestRecord, log_record
 from guard_integrations.langchain._messages import text_of
-from guard_integrations.langchain._metadata import METADATA_KEY, guard_fields, policy_of
+from guard_integrations.langchain._metadata import policy_of
 
 __all__ = ["MetadataCallbackHandler"]
 
 # Runs that never end (a worker killed, a stream nobody finished) are let go of from this many on, oldest first.
 _MAX_OPEN: Final = 10_000
+
+# What `create_agent` writes into the metadata of its runs; a subagent inside a tool is part of the outer one.
+_AGENT: Final = "langchain_create_agent"
+_DEEPEST: Final = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,12 +36,14 @@ class _Open:
 
     operation: Operation
     parent: UUID | None
+    counts: runs.Run
     at: datetime
     began: float
     model: str | None = None
     messages: int | None = None
     input_chars: int | None = None
     output_chars: int = 0
+    streamed: bool = False
     chunks: int = 0
     first_token: float | None = None
     retries: int = 0
@@ -116,18 +113,23 @@ class MetadataCallbackHandler(BaseCallbackHandler):
     def on_llm_new_token(self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any) -> None:
         """A piece of the answer has come."""
         if (run := self._open.get(run_id)) is not None:
-            run.chunks += 1
-            run.output_chars += len(token) if isinstance(token, str) else len(text_of(token))
-            if run.first_token is None and token:
-                run.first_token = perf_counter() - run.began
+            run.streamed = True
+            if token:
+                self._piece(run, len(token) if isinstance(token, str) else len(text_of(token)))
 
     def on_stream_event(self, event: Mapping[str, Any], *, run_id: UUID, **kwargs: Any) -> None:
         """An event of the third version of the stream."""
-        if (run := self._open.get(run_id)) is None or event.get("event") != "content-block-delta":
+        if (run := self._open.get(run_id)) is None:
             return
+        run.streamed = True
+        delta = event.get("delta") if event.get("event") == "content-block-delta" else None
+        if delta:
+            self._piece(run, len(delta.get("text") or ""))
+
+    @staticmethod
+    def _piece(run: _Open, chars: int) -> None:
         run.chunks += 1
-        delta = event.get("delta") or {}
-        run.output_chars += len(delta.get("text") or "")
+        run.output_chars += chars
         if run.first_token is None:
             run.first_token = perf_counter() - run.began
 
@@ -154,8 +156,26 @@ class MetadataCallbackHandler(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **kwargs: Any,
     ) -> None:
-        """A chain, a graph or a stage begins."""
+        """A chain, a graph, an agent or a stage begins."""
         self._begin(Operation.CHAIN, run_id, parent_run_id)
+        if (kwargs.get("metadata") or {}).get("ls_integration") == _AGENT:
+            self._agent(run_id)
+
+    def _agent(self, run_id: UUID) -> None:
+        """What is an agent's, is an agent where its parent is none."""
+        run = self._open.get(run_id)
+        if run is not None and not self._is_inside_agent(run.parent):
+            run.operation = Operation.AGENT
+
+    def _is_inside_agent(self, run_id: UUID | None) -> bool:
+        for _ in range(_DEEPEST):
+            run = self._open.get(run_id) if run_id else None
+            if run is None:
+                return False
+            if run.operation is Operation.AGENT:
+                return True
+            run_id = run.parent
+        return True
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """It has ended."""
@@ -214,11 +234,12 @@ class MetadataCallbackHandler(BaseCallbackHandler):
     # -- bookkeeping -------------------------------------------------------------------------------------------
 
     def _begin(self, operation: Operation, run_id: UUID, parent: UUID | None) -> _Open:
-        run = _Open(operation=operation, parent=parent, at=datetime.now(UTC), began=perf_counter())
+        counts = runs.begin(run_id, parent)
+        run = _Open(operation=operation, parent=parent, counts=counts, at=datetime.now(UTC), began=perf_counter())
         with self._lock:
             self._open[run_id] = run
             if len(self._open) > _MAX_OPEN:
-                self._open.popitem(last=False)
+                self._open.popitem(last=False)[1].counts.end()
         return run
 
     def _asked(self, run: _Open, kwargs: Mapping[str, Any]) -> None:
@@ -231,11 +252,13 @@ class MetadataCallbackHandler(BaseCallbackHandler):
             run = self._open.pop(run_id, None)
         if run is None:
             return
+        counts = run.counts
+        counts.end()
         is_chat = run.operation is Operation.CHAT
-        if run.chunks and not known.get("output_chars"):
+        if run.streamed and not known.get("output_chars"):
             known["output_chars"] = run.output_chars
-        if known.get("policy") is None:
-            known["policy"] = run.policy
+        if known.get("status") is None:
+            known["status"] = counts.status
         try:
             record = RequestRecord(
                 framework=Framework.LANGCHAIN,
@@ -246,11 +269,16 @@ class MetadataCallbackHandler(BaseCallbackHandler):
                 model=run.model,
                 messages=run.messages,
                 input_chars=run.input_chars,
-                streamed=run.chunks > 0 if is_chat else None,
+                streamed=run.streamed if is_chat else None,
                 first_token=run.first_token,
                 duration=perf_counter() - run.began,
                 chunks=run.chunks if is_chat else None,
-                retries=run.retries if is_chat else None,
+                retries=run.retries + counts.retries if is_chat else None,
+                key=counts.key,
+                findings=counts.findings,
+                moderation=counts.moderation,
+                guardrails=counts.guardrails,
+                policy=counts.policy or run.policy,
                 **known,
             )
             self._sink(record)
@@ -262,30 +290,21 @@ def _answer(message: AIMessage) -> dict[str, Any]:
     """What a record may say of an answer: allow-listed, each value checked or counted."""
     said = message.response_metadata
     usage = message.usage_metadata
-    guard = said.get(METADATA_KEY)
+    reason = FinishReason.of(said.get("finish_reason"))
     known: dict[str, Any] = {
         "output_chars": len(text_of(message.content)),
-        "model_answered": model_name(said.get("model_name") or said.get("model")),
-        "finish_reason": FinishReason.of(said.get("finish_reason")),
+        "finish_reason": reason,
         "tool_calls": len(message.tool_calls) + len(message.invalid_tool_calls),
-        **(guard_fields(guard) if isinstance(guard, Mapping) else {}),
     }
-    if usage:
-        known.update(
-            {name: usage[name] for name in ("input_tokens", "output_tokens", "total_tokens") if _count(usage.get(name))}
-        )
-    return known
+    if reason is FinishReason.CONTENT_FILTER:  # a guard's own words: no model said them
+        return known
+    known["model_answered"] = model_name(said.get("model_name") or said.get("model"))
+    counts: Mapping[str, Any] = usage or {}
+    return known | {name: counts[name] for name in _TOKENS if is_count(counts.get(name))}
+
+
+_TOKENS: Final = ("input_tokens", "output_tokens", "total_tokens")
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    known: dict[str, Any] = {"error": class_name(error)}
-    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
-    if _count(status):
-        known["status"] = status
-    if isinstance(error, GuardBlocked):
-        known["findings"] = {rule: {Action.BLOCK: 1} for rule in error.rules}
-    return known
-
-
-def _count(value: object) -> bool:
-    return type(value) is int and value >= 0
+    return {"error": class_name(error), "status": status_of(error)}

@@ -24,8 +24,9 @@ from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.ring import KeyRing
+from guard_integrations.core.runs import outside
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.langchain import _flow
+from guard_integrations.langchain import _drive, _flow
 from guard_integrations.langchain._errors import without_content
 from guard_integrations.langchain._guards import Guards, OnBlock
 from guard_integrations.langchain._metadata import POLICY_PARAM
@@ -140,9 +141,13 @@ class GuardedChatMistralAI(ChatMistralAI):
         """Rewrites only, so that traces are clean; `_generate` and `_stream` guard again, and refuse."""
         prompt = super()._convert_input(model_input)
         messages = prompt.to_messages()
-        guarded = self._guards.input.messages(messages).messages
+        guarded = self._clean(messages)
         unchanged = all(after is before for before, after in zip(messages, guarded, strict=True))
         return prompt if unchanged else ChatPromptValue(messages=guarded)
+
+    def _clean(self, messages: list[BaseMessage]) -> list[BaseMessage]:
+        with outside():  # counted in the run that is about to begin
+            return self._guards.input.messages(messages).messages
 
     def astream_events(self, input: LanguageModelInput, *args: Any, **kwargs: Any) -> Any:
         """As the parent's; its first event repeats the input as it was given."""
@@ -179,11 +184,11 @@ class GuardedChatMistralAI(ChatMistralAI):
 
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
         """As the parent's; it does not come through `_convert_input`, and its traces are to be clean as well."""
-        return super().generate([self._guards.input.messages(each).messages for each in messages], *args, **kwargs)
+        return super().generate([self._clean(each) for each in messages], *args, **kwargs)
 
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
         """As `generate`."""
-        clean = [self._guards.input.messages(each).messages for each in messages]
+        clean = [self._clean(each) for each in messages]
         return await super().agenerate(clean, *args, **kwargs)
 
     def _generate(
@@ -197,7 +202,12 @@ class GuardedChatMistralAI(ChatMistralAI):
         ask = partial(
             super()._generate, stop=stop, run_manager=run_manager, stream=stream, **self._with_guardrails(kwargs)
         )
-        return _flow.run(_flow.answer(self._guards, messages, as_json=self._is_json(kwargs)), ask, _judge)
+        return _drive.run(
+            _flow.answer(self._guards, messages, as_json=self._is_json(kwargs)),
+            ask,
+            _judge,
+            _drive.counts_of(run_manager),
+        )
 
     async def _agenerate(
         self,
@@ -210,7 +220,12 @@ class GuardedChatMistralAI(ChatMistralAI):
         ask = partial(
             super()._agenerate, stop=stop, run_manager=run_manager, stream=stream, **self._with_guardrails(kwargs)
         )
-        return await _flow.arun(_flow.answer(self._guards, messages, as_json=self._is_json(kwargs)), ask, _judge)
+        return await _drive.arun(
+            _flow.answer(self._guards, messages, as_json=self._is_json(kwargs)),
+            ask,
+            _judge,
+            _drive.counts_of(run_manager),
+        )
 
     def _stream(
         self,
@@ -221,8 +236,11 @@ class GuardedChatMistralAI(ChatMistralAI):
     ) -> Iterator[ChatGenerationChunk]:
         # The parent would report each chunk to the run manager as it came.
         begin = partial(super()._stream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
-        for chunk in _flow.run_stream(
-            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)), begin, _judge
+        for chunk in _drive.run_stream(
+            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)),
+            begin,
+            _judge,
+            _drive.counts_of(run_manager),
         ):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
@@ -236,8 +254,11 @@ class GuardedChatMistralAI(ChatMistralAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         begin = partial(super()._astream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
-        async for chunk in _flow.arun_stream(
-            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)), begin, _judge
+        async for chunk in _drive.arun_stream(
+            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)),
+            begin,
+            _judge,
+            _drive.counts_of(run_manager),
         ):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)

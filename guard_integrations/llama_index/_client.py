@@ -10,6 +10,7 @@ from mistralai.client.chat import Chat
 from mistralai.client.types.basemodel import UnrecognizedStr
 
 from guard_integrations.core.moderation.windows import Gate, Window, gate_for
+from guard_integrations.core.runs import current
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._answers import AnswerGuard, Piece
 from guard_integrations.llama_index._errors import without_content
@@ -161,6 +162,7 @@ class _Streamed:
         self._answer = AnswerGuard(guard.sanitizer, as_json=_wants_json(request))
         self._gate = _PieceGate(guard)
         self._back = guard.restorer()
+        self._run = current()
         self._last = models.CompletionChunk(id="", model=str(request.get("model", "")), choices=[])
 
     def open(self, chat: Chat) -> Flow[Any, Any]:
@@ -179,7 +181,7 @@ class _Streamed:
     def read(self, upstream: Any) -> Generator[models.CompletionEvent, None, None]:  # noqa: ANN401 - the SDK's stream, or None
         """The answer in safe events; closing it closes the connection."""
         try:
-            yield from give(self._events(upstream))
+            yield from give(self._events(upstream), self._run)
         finally:
             self._gate.close()
             if upstream is not None:
@@ -187,7 +189,7 @@ class _Streamed:
 
     async def aread(self, upstream: Any) -> AsyncGenerator[models.CompletionEvent, None]:  # noqa: ANN401 - as above
         """The twin of `read`."""
-        events = agive(self._events(upstream))
+        events = agive(self._events(upstream), self._run)
         try:
             async for event in events:
                 yield event

@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from guard_integrations.core.runs import Run, resumed
+
 __all__ = ["Flow", "Give", "Wait", "agive", "arun", "give", "run"]
 
 _Result = TypeVar("_Result")
@@ -41,9 +43,12 @@ class _Done(Exception):  # noqa: N818 - a signal between this module's own funct
         self.result = result
 
 
-def _step(flow: Flow[_Given, object], answer: object, error: Exception | None) -> Wait | Give[_Given]:
+def _step(
+    flow: Flow[_Given, object], answer: object, error: Exception | None, counts: Run | None = None
+) -> Wait | Give[_Given]:
     try:
-        return flow.send(answer) if error is None else flow.throw(error)
+        with resumed(counts):
+            return flow.send(answer) if error is None else flow.throw(error)
     except StopIteration as done:
         result = done.value
     raise _Done(result)
@@ -72,14 +77,19 @@ async def arun(flow: Flow[Any, _Result]) -> _Result:
         answer, error = await _wait(step)
 
 
-def give(flow: Flow[_Given, _Result]) -> Generator[_Given, None, _Result]:
-    """A generator of what a flow hands on; closing it closes the flow."""
+def give(flow: Flow[_Given, _Result], counts: Run | None = None) -> Generator[_Given, None, _Result]:
+    """A generator of what a flow hands on; closing it closes the flow.
+
+    Args:
+        flow: the flow.
+        counts: the run that what happens is counted in, whichever the reader has going on.
+    """
     answer: object = None
     error: Exception | None = None
     try:
         while True:
             try:
-                step = _step(flow, answer, error)
+                step = _step(flow, answer, error, counts)
             except _Done as done:
                 return done.result  # type: ignore[return-value] # what the flow has returned
             answer, error = None, None
@@ -87,28 +97,30 @@ def give(flow: Flow[_Given, _Result]) -> Generator[_Given, None, _Result]:
                 yield step.value
                 continue
             try:
-                answer = step.sync()
+                with resumed(counts):
+                    answer = step.sync()
             except Exception as raised:  # noqa: BLE001 - the flow decides what to make of it
                 error = raised
     finally:
         flow.close()
 
 
-async def agive(flow: Flow[_Given, object]) -> AsyncGenerator[_Given, None]:
+async def agive(flow: Flow[_Given, object], counts: Run | None = None) -> AsyncGenerator[_Given, None]:
     """The twin of `give`."""
     answer: object = None
     error: Exception | None = None
     try:
         while True:
             try:
-                step = _step(flow, answer, error)
+                step = _step(flow, answer, error, counts)
             except _Done:
                 return
             if isinstance(step, Give):
                 answer, error = None, None
                 yield step.value
             else:
-                answer, error = await _wait(step)
+                with resumed(counts):
+                    answer, error = await _wait(step)
     finally:
         flow.close()
 

@@ -12,6 +12,7 @@ from guard_integrations.core.moderation.pending import asettle, settle
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.reports import report, report_blocked
+from guard_integrations.core.runs import current
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
@@ -151,4 +152,7 @@ def ask(sync: Callable[[], Any], awaited: Callable[[], Awaitable[Any]]) -> Flow[
         return (yield Wait(sync, awaited))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again without content
         failed = without_content(error)
+    run = current()
+    if isinstance(failed, GuardBlocked) and run is not None:  # by the server's own guardrail
+        run.blocked(failed)
     raise failed

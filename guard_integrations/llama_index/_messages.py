@@ -91,24 +91,31 @@ class TurnGuard:
         """
         return self._sanitizer.sanitize(text, stage=stage).text
 
-    def arguments(self, values: Mapping[str, object], *, refuses: bool) -> dict[str, object]:
-        """The arguments of a prompt's template, with every text among them made safe.
+    def arguments(
+        self, values: Mapping[str, object], *, refuses: bool
+    ) -> tuple[dict[str, object], tuple[Finding, ...]]:
+        """The arguments of a prompt's template, with every text among them made safe; and what was found in them.
 
         Raises:
             GuardBlocked: when the policy refuses one. Where a refusal is to be answered, a mark stands for it instead,
                 by which `messages` knows that the turn it became part of is refused.
         """
-        return {
-            name: self._argument(value, refuses) if isinstance(value, str) else value for name, value in values.items()
+        findings: list[Finding] = []
+        safe = {
+            name: self._argument(value, refuses, findings) if isinstance(value, str) else value
+            for name, value in values.items()
         }
+        return safe, tuple(findings)
 
-    def _argument(self, text: str, refuses: bool) -> str:  # noqa: FBT001 - private
-        if not refuses:
-            return self.text(text)
+    def _argument(self, text: str, refuses: bool, findings: list[Finding]) -> str:  # noqa: FBT001 - private
         try:
-            return self.text(text)
+            clean = self._sanitizer.sanitize(text, stage="input")
         except GuardBlocked:
-            return self._mark
+            if refuses:
+                return self._mark
+            raise
+        findings += clean.findings
+        return clean.text
 
     def messages(self, messages: Sequence[ChatMessage]) -> GuardedTurn:
         """A conversation made safe.

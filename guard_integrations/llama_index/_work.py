@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.base.response.schema import PydanticResponse, Response
@@ -20,16 +21,20 @@ from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent,
 from llama_index.core.instrumentation.events.synthesis import SynthesizeEndEvent, SynthesizeStartEvent
 from llama_index.core.schema import QueryBundle
 
-from guard_integrations.core.records import FinishReason, Operation, model_name
+from guard_integrations.core.forms import model_name
+from guard_integrations.core.records import FinishReason, Operation
+from guard_integrations.core.runs import Run
 
 __all__ = ["Work", "begun", "ended"]
 
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """A piece of work that has begun."""
+    """A piece of work that has begun. Counts and clocks, never content."""
 
     operation: Operation
+    counts: Run | None = None
+    parent: UUID | None = None
     began: float = field(default_factory=time.monotonic)
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     model: str | None = None
@@ -37,6 +42,7 @@ class Work:
     input_chars: int | None = None
     output_chars: int = 0
     first_token: float | None = None
+    streamed: bool = False
     chunks: int = 0
 
 
@@ -108,7 +114,7 @@ def _of_chat(response: ChatResponse | None) -> dict[str, object]:
     if response is None:
         return {}
     calls = sum(isinstance(block, ToolCallBlock) for block in response.message.blocks)
-    return {"output_chars": _message_chars(response.message), "tool_calls": calls or None, **_of_raw(response.raw)}
+    return {"output_chars": _message_chars(response.message), "tool_calls": calls, **_of_raw(response.raw)}
 
 
 def _of_raw(raw: object) -> dict[str, object]:
@@ -117,9 +123,12 @@ def _of_raw(raw: object) -> dict[str, object]:
     usage = _get(body, "usage")
     choices = _get(body, "choices")
     choice = next(iter(choices), None) if isinstance(choices, Iterable) else None
+    reason = FinishReason.of(_get(choice, "finish_reason"))
+    if reason is FinishReason.CONTENT_FILTER:  # a guard's own words: no model said them
+        return {"finish_reason": reason}
     return {
         "model_answered": model_name(_get(body, "model")),
-        "finish_reason": FinishReason.of(_get(choice, "finish_reason")),
+        "finish_reason": reason,
         "input_tokens": _count(_get(usage, "prompt_tokens")),
         "output_tokens": _count(_get(usage, "completion_tokens")),
         "total_tokens": _count(_get(usage, "total_tokens")),

@@ -9,6 +9,7 @@ never looked at. A handler cannot block: LlamaIndex swallows whatever it raises.
 """
 
 import inspect
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.agent import AgentToolCallEvent
@@ -28,7 +29,10 @@ from llama_index.core.instrumentation.events.llm import (
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation.events.span import SpanDropEvent
+from pydantic import SkipValidation
 
+from guard_integrations.core import runs
+from guard_integrations.core.forms import class_name, status_of
 from guard_integrations.core.records import (
     Framework,
     Operation,
@@ -56,6 +60,7 @@ class MetadataEventHandler(BaseEventHandler):
     sink: RecordSink = Field(default=log_record, exclude=True)
     _open: OrderedDict[tuple[str, Operation], Work] = PrivateAttr(default_factory=OrderedDict)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _dropped: int = PrivateAttr(default=0)
 
     @classmethod
     def class_name(cls) -> str:
@@ -70,9 +75,10 @@ class MetadataEventHandler(BaseEventHandler):
         elif isinstance(event, LLMChatInProgressEvent | LLMCompletionInProgressEvent):
             self._progress(event, event.response.delta or "")
         elif isinstance(event, ExceptionEvent):
-            self._fail(event, type(event.exception).__name__)
+            self._fail(event, event.exception)
         elif isinstance(event, SpanDropEvent):
-            self._fail(event, "SpanDropped")
+            # The event holds the error's text alone; it is sent while the error is handled.
+            self._fail(event, sys.exception())
         elif isinstance(event, AgentToolCallEvent):
             self._write(event, Work(operation=Operation.TOOL, input_chars=len(event.arguments)))
         elif (end := ended(event)) is not None:
@@ -82,18 +88,30 @@ class MetadataEventHandler(BaseEventHandler):
     def _begin(self, event: BaseEvent, work: Work) -> None:
         if event.span_id is None:
             return
+        run_id = _uuid(event.span_id)
+        outer = runs.current()
+        while outer is not None and (outer.ended or outer.id == run_id):
+            outer = outer.outer
+        work.parent = outer.id if outer is not None else None
+        work.counts = runs.begin(run_id)
+        work.counts.has_record = True
         with self._lock:
             self._open[event.span_id, work.operation] = work
             while len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)
+                forgotten = self._open.popitem(last=False)[1].counts
+                if forgotten is not None:
+                    forgotten.end()
 
     def _progress(self, event: BaseEvent, delta: str) -> None:
         work = self._open.get((event.span_id or "", Operation.CHAT))
         if work is None:
             return
+        work.streamed = True
+        if not delta:
+            return
         work.chunks += 1
         work.output_chars += len(delta)
-        if delta and work.first_token is None:
+        if work.first_token is None:
             work.first_token = time.monotonic() - work.began
 
     def _end(self, event: BaseEvent, operation: Operation, said: dict[str, object]) -> None:
@@ -102,37 +120,68 @@ class MetadataEventHandler(BaseEventHandler):
         if work is not None:
             self._write(event, work, **said)
 
-    def _fail(self, event: BaseEvent, error: str) -> None:
+    def _fail(self, event: BaseEvent, error: BaseException | None) -> None:
         with self._lock:
             failed = [self._open.pop(key) for key in [*self._open] if key[0] == event.span_id]
+        known = {"error": class_name(error), "status": status_of(error)} if error else {"error": "SpanDropped"}
         for work in failed:
-            self._write(event, work, error=error)
+            self._write(event, work, **known)
 
     def _write(self, event: BaseEvent, work: Work, **said: object) -> None:
-        streamed = work.chunks > 0
-        told: dict[str, Any] = {
-            "at": work.at,
-            "run": _uuid(event.span_id),
-            "model": work.model,
-            "messages": work.messages,
-            "input_chars": work.input_chars,
-            "duration": time.monotonic() - work.began,
-            **({"output_chars": work.output_chars, "chunks": work.chunks} if streamed else {}),
-            **({"streamed": streamed, "first_token": work.first_token} if work.operation is Operation.CHAT else {}),
-        }
-        told |= {name: value for name, value in said.items() if not (streamed and name == "output_chars")}
-        self.sink(RequestRecord(framework=Framework.LLAMA_INDEX, operation=work.operation, **told))
+        is_chat = work.operation is Operation.CHAT
+        told: dict[str, Any] = {"messages": work.messages, "input_chars": work.input_chars, "model": work.model}
+        told |= {name: value for name, value in said.items() if value is not None}
+        if is_chat:
+            told |= {"streamed": work.streamed, "chunks": work.chunks}
+        if work.streamed:
+            told["output_chars"] = work.output_chars
+        if (counts := work.counts) is not None:
+            counts.end()
+            told |= {
+                "retries": counts.retries if is_chat else None,
+                "key": counts.key,
+                "status": told.get("status") or counts.status,
+                "findings": counts.findings,
+                "moderation": counts.moderation,
+                "guardrails": counts.guardrails,
+                "policy": counts.policy,
+            }
+        self._hand_over(
+            framework=Framework.LLAMA_INDEX,
+            operation=work.operation,
+            at=work.at,
+            run=_uuid(event.span_id),
+            parent=work.parent,
+            first_token=work.first_token,
+            duration=time.monotonic() - work.began,
+            **told,
+        )
+
+    def _hand_over(self, **fields: Any) -> None:  # noqa: ANN401 - a record's fields, which the record checks
+        try:
+            self.sink(RequestRecord(**fields))
+        except Exception:  # noqa: BLE001 - a log never takes a request down
+            self._dropped += 1
+
+    @property
+    def dropped(self) -> int:
+        """How many records were lost because the sink raised."""
+        return self._dropped
 
 
 class MetadataSpan(BaseSpan):
     """A span without arguments, result, tags or message.
 
     Args:
+        counts: the run.
         began: by the monotonic clock, in seconds.
         at: when it began, in UTC.
         operation: what kind of work it is.
     """
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    counts: SkipValidation[runs.Run] = Field(exclude=True, repr=False)
     began: float = Field(default_factory=time.monotonic)
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     operation: Operation
@@ -141,13 +190,15 @@ class MetadataSpan(BaseSpan):
 class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
     """Writes a record for each span: what ran, within what, how long, and the class of the error that ended it.
 
-    Finished spans are not kept, whatever the parent's lists are for.
+    Work that a `MetadataEventHandler` writes a record of gets no second one. Finished spans are not kept, whatever the
+    parent's lists are for.
 
     Args:
         sink: takes each record; where none is given, it is one JSON line to the logger `guard_integrations`.
     """
 
     sink: RecordSink = Field(default=log_record, exclude=True)
+    _dropped: int = PrivateAttr(default=0)
 
     def __init__(self, *, sink: RecordSink = log_record) -> None:
         super().__init__(open_spans={}, completed_spans=[], dropped_spans=[], current_span_ids={})
@@ -168,7 +219,8 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
         **_: object,
     ) -> MetadataSpan:
         """Opens a span."""
-        return MetadataSpan(id_=id_, parent_id=parent_span_id, operation=_operation(id_))
+        counts = runs.begin(_uuid(id_), _uuid(parent_span_id))
+        return MetadataSpan(id_=id_, parent_id=parent_span_id, operation=_operation(id_), counts=counts)
 
     def prepare_to_exit_span(
         self,
@@ -190,45 +242,68 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
         **_: object,
     ) -> MetadataSpan | None:
         """Ends a span that failed."""
-        return self._write(id_, error=type(err).__name__ if err is not None else "SpanDropped")
+        return self._write(id_, error=class_name(err) if err is not None else "SpanDropped")
 
     def _write(self, id_: str, error: str | None) -> MetadataSpan | None:
         span = self.open_spans.get(id_)
-        if span is not None:
-            self.sink(
-                RequestRecord(
-                    framework=Framework.LLAMA_INDEX,
-                    operation=span.operation,
-                    at=span.at,
-                    run=_uuid(span.id_),
-                    parent=_uuid(span.parent_id),
-                    duration=time.monotonic() - span.began,
-                    error=error,
-                )
+        if span is None:
+            return None
+        counts = span.counts
+        counts.end()
+        if counts.has_record:  # an event handler knows more of it
+            return span
+        try:
+            record = RequestRecord(
+                framework=Framework.LLAMA_INDEX,
+                operation=span.operation,
+                at=span.at,
+                run=_uuid(span.id_),
+                parent=_uuid(span.parent_id),
+                duration=time.monotonic() - span.began,
+                error=error,
+                key=counts.key,
+                status=counts.status,
+                findings=counts.findings,
+                moderation=counts.moderation,
+                guardrails=counts.guardrails,
+                policy=counts.policy,
             )
+            self.sink(record)
+        except Exception:  # noqa: BLE001 - a log never takes a request down
+            self._dropped += 1
         return span
+
+    @property
+    def dropped(self) -> int:
+        """How many records were lost because the sink raised."""
+        return self._dropped
 
 
 def _operation(span_id: str) -> Operation:
-    """What kind of work a span is, by the name of its method: `Class.method-uuid`."""
-    name = span_id[: -_UUID_LENGTH - 1].lower()
-    for word, operation in _BY_NAME:
-        if word in name:
-            return operation
-    return Operation.CHAIN
+    """What kind of work a span is, by its class and method: `Class.method-uuid`. What others consist of is a chain."""
+    kind, _, method = span_id[: -_UUID_LENGTH - 1].lower().rpartition(".")
+    operation = _BY_METHOD.get(method.removeprefix("_guarded_"), Operation.CHAIN)
+    if operation is Operation.CHAT and "engine" in kind:
+        return Operation.QUERY
+    if operation is Operation.AGENT and "agent" not in kind:
+        return Operation.CHAIN
+    if operation is Operation.TOOL and "tool" not in kind:
+        return Operation.CHAIN
+    return operation
 
 
-_BY_NAME: Final = (
-    ("retrieve", Operation.RETRIEVAL),
-    ("embedding", Operation.EMBEDDING),
-    ("tool", Operation.TOOL),
-    ("agent", Operation.AGENT),
-    ("chatengine", Operation.QUERY),
-    ("query", Operation.QUERY),
-    ("chat", Operation.CHAT),
-    ("complete", Operation.CHAT),
-    ("predict", Operation.CHAT),
-)
+_BY_METHOD: Final = {
+    **dict.fromkeys(("chat", "achat", "stream_chat", "astream_chat"), Operation.CHAT),
+    **dict.fromkeys(("query", "aquery"), Operation.QUERY),
+    **dict.fromkeys(("retrieve", "aretrieve"), Operation.RETRIEVAL),
+    **dict.fromkeys(("call", "acall", "_run", "_arun"), Operation.TOOL),
+    **dict.fromkeys(("run", "run_step"), Operation.AGENT),
+    **dict.fromkeys(
+        ("get_query_embedding", "aget_query_embedding", "get_text_embedding", "aget_text_embedding",
+         "get_text_embedding_batch", "aget_text_embedding_batch"),
+        Operation.EMBEDDING,
+    ),
+}  # fmt: skip
 
 
 def _uuid(span_id: str | None) -> UUID | None:

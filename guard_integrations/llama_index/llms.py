@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, Literal, TypeVar, cast
 
 import httpx2
@@ -35,6 +36,7 @@ from mistralai.client import Mistral, models
 from pydantic import SecretStr
 
 from guard_integrations.core.choices import require_choice
+from guard_integrations.core.findings import Finding
 from guard_integrations.core.moderation import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrails_payload
 from guard_integrations.core.moderation.windows import StreamMode
@@ -42,8 +44,10 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.ring import KeyRing
+from guard_integrations.core.runs import count_policy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.llama_index._admitted import Admitted, found_before
 from guard_integrations.llama_index._client import GuardedClient
 from guard_integrations.llama_index._guard import ModelGuard, Moderation
 from guard_integrations.llama_index._messages import TurnGuard
@@ -70,10 +74,19 @@ def _with_clean_arguments(method: _Method) -> _Method:
 
     @wraps(method)
     def clean(self: "GuardedMistralAI", *args: Any, **arguments: Any) -> Any:  # noqa: ANN401 - the parent's signature
-        return method(self, *args, **self._clean_arguments(arguments))
+        safe, findings = self._clean_arguments(arguments)
+        with found_before(findings):
+            return method(self, *args, **safe)
 
-    del clean.__wrapped__  # or pydantic, and LlamaIndex, would look through it
-    return cast("_Method", outside_spans(clean))
+    @wraps(method)
+    async def aclean(self: "GuardedMistralAI", *args: Any, **arguments: Any) -> Any:  # noqa: ANN401 - as above
+        safe, findings = self._clean_arguments(arguments)
+        with found_before(findings):
+            return await method(self, *args, **safe)
+
+    chosen = aclean if iscoroutinefunction(method) else clean
+    del chosen.__wrapped__  # or pydantic, and LlamaIndex, would look through it
+    return cast("_Method", outside_spans(chosen))
 
 
 class GuardedMistralAI(MistralAI):
@@ -245,14 +258,14 @@ class GuardedMistralAI(MistralAI):
         Raises:
             GuardBlocked: when a rule or moderation refuses the conversation or the answer.
         """
-        turn = self._admit(messages)
-        return refused(self.policy.refusal) if turn is None else self._guarded_chat(turn, **kwargs)
+        response: ChatResponse = self._guarded_chat(Admitted(self._turns.messages(messages)), **kwargs)
+        return response
 
     @outside_spans
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - as above
         """The twin of `chat`."""
-        turn = self._admit(messages)
-        return refused(self.policy.refusal) if turn is None else await self._guarded_achat(turn, **kwargs)
+        response: ChatResponse = await self._guarded_achat(Admitted(self._turns.messages(messages)), **kwargs)
+        return response
 
     @outside_spans
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:  # noqa: ANN401 - as above
@@ -262,18 +275,13 @@ class GuardedMistralAI(MistralAI):
             GuardBlocked: when a rule or moderation refuses the conversation; when it is the answer that is refused,
                 from the generator that is read.
         """
-        turn = self._admit(messages)
-        if turn is None:
-            return (response for response in (refused(self.policy.refusal, streamed=True),))
-        responses: ChatResponseGen = self._guarded_stream_chat(turn, **kwargs)
+        responses: ChatResponseGen = self._guarded_stream_chat(Admitted(self._turns.messages(messages)), **kwargs)
         return responses
 
     @outside_spans
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:  # noqa: ANN401 - as above
         """The twin of `stream_chat`."""
-        turn = self._admit(messages)
-        if turn is None:
-            return _one(refused(self.policy.refusal, streamed=True))
+        turn = Admitted(self._turns.messages(messages))
         responses: ChatResponseAsyncGen = await self._guarded_astream_chat(turn, **kwargs)
         return responses
 
@@ -284,18 +292,17 @@ class GuardedMistralAI(MistralAI):
         Raises:
             GuardBlocked: when a rule or moderation refuses the prompt or the answer.
         """
-        clean = self._clean(prompt)
-        return (
-            completion_refused(self.policy.refusal) if clean is None else super().complete(clean, formatted, **kwargs)
-        )
+        clean, found = self._prompt(prompt)
+        with found:
+            completion: CompletionResponse = super().complete(clean, formatted, **kwargs)
+        return completion
 
     @outside_spans
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ANN401, FBT001, FBT002 - as above
         """The twin of `complete`."""
-        clean = self._clean(prompt)
-        if clean is None:
-            return completion_refused(self.policy.refusal)
-        completion: CompletionResponse = await super().acomplete(clean, formatted, **kwargs)
+        clean, found = self._prompt(prompt)
+        with found:
+            completion: CompletionResponse = await super().acomplete(clean, formatted, **kwargs)
         return completion
 
     @outside_spans
@@ -305,10 +312,9 @@ class GuardedMistralAI(MistralAI):
         Raises:
             GuardBlocked: when a rule or moderation refuses the prompt; the answer, from the generator that is read.
         """
-        clean = self._clean(prompt)
-        if clean is None:
-            return (response for response in (completion_refused(self.policy.refusal, streamed=True),))
-        completions: CompletionResponseGen = super().stream_complete(clean, formatted, **kwargs)
+        clean, found = self._prompt(prompt)
+        with found:
+            completions: CompletionResponseGen = super().stream_complete(clean, formatted, **kwargs)
         return completions
 
     @outside_spans
@@ -319,10 +325,9 @@ class GuardedMistralAI(MistralAI):
         **kwargs: Any,  # noqa: ANN401 - as above
     ) -> CompletionResponseAsyncGen:
         """The twin of `stream_complete`."""
-        clean = self._clean(prompt)
-        if clean is None:
-            return _one(completion_refused(self.policy.refusal, streamed=True))
-        completions: CompletionResponseAsyncGen = await super().astream_complete(clean, formatted, **kwargs)
+        clean, found = self._prompt(prompt)
+        with found:
+            completions: CompletionResponseAsyncGen = await super().astream_complete(clean, formatted, **kwargs)
         return completions
 
     predict = _with_clean_arguments(MistralAI.predict)
@@ -354,17 +359,23 @@ class GuardedMistralAI(MistralAI):
 
     @_dispatcher.span
     @llm_chat_callback()
-    def _guarded_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - the API's own options
+    def _guarded_chat(self, messages: Admitted, **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - the API's own options
+        if self._refuses(messages):
+            return refused(self.policy.refusal)
         return self._response(self._guarded.chat.complete(**self._request(messages, kwargs)))
 
     @_dispatcher.span
     @llm_chat_callback()
-    async def _guarded_achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - as above
+    async def _guarded_achat(self, messages: Admitted, **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - as above
+        if self._refuses(messages):
+            return refused(self.policy.refusal)
         return self._response(await self._guarded.chat.complete_async(**self._request(messages, kwargs)))
 
     @_dispatcher.span
     @llm_chat_callback()
-    def _guarded_stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:  # noqa: ANN401 - as above
+    def _guarded_stream_chat(self, messages: Admitted, **kwargs: Any) -> ChatResponseGen:  # noqa: ANN401 - as above
+        if self._refuses(messages):
+            return (response for response in (refused(self.policy.refusal, streamed=True),))
         events = self._guarded.chat.stream(**self._request(messages, kwargs))
 
         def responses() -> Generator[ChatResponse, None, None]:
@@ -379,7 +390,9 @@ class GuardedMistralAI(MistralAI):
 
     @_dispatcher.span
     @llm_chat_callback()
-    async def _guarded_astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:  # noqa: ANN401 - as above
+    async def _guarded_astream_chat(self, messages: Admitted, **kwargs: Any) -> ChatResponseAsyncGen:  # noqa: ANN401 - as above
+        if self._refuses(messages):
+            return _one(refused(self.policy.refusal, streamed=True))
         events = await self._guarded.chat.stream_async(**self._request(messages, kwargs))
 
         async def responses() -> AsyncGenerator[ChatResponse, None]:
@@ -392,26 +405,36 @@ class GuardedMistralAI(MistralAI):
 
         return responses()
 
-    def _admit(self, messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
-        """The conversation made safe; None where it is blocked and a refusal is to be answered.
+    def _refuses(self, admitted: Admitted) -> bool:
+        """Whether a refusal is to be answered; tells what was found in the conversation, now that the call has begun.
 
         Raises:
             GuardBlocked: when a rule refuses the current turn and there is no refusal.
         """
-        turn = self._turns.messages(messages)
-        if turn.blocked is None:
-            report("input", turn.findings, self.policy)
-            return turn.messages
-        report_blocked(turn.blocked, "input", self.policy)
+        count_policy(self.policy.fingerprint)
+        report("input", admitted.findings, self.policy)
+        blocked = admitted.blocked
+        if blocked is None:
+            return False
+        report_blocked(blocked, "input", self.policy)
         if self.on_block == "raise":
-            raise turn.blocked
-        return None
+            raise blocked
+        return True
+
+    def _prompt(self, prompt: str) -> tuple[str, found_before]:
+        turn = self._turns.messages([ChatMessage(role=MessageRole.USER, content=prompt)])
+        return turn.messages[0].content or "", found_before(turn.findings, turn.blocked)
 
     def _clean(self, prompt: str) -> str | None:
-        turn = self._admit([ChatMessage(role=MessageRole.USER, content=prompt)])
-        return None if turn is None else turn[0].content or ""
+        """A text made safe; None where it is blocked and a refusal is to be answered.
 
-    def _clean_arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        Raises:
+            GuardBlocked: when a rule refuses it and there is no refusal.
+        """
+        admitted = Admitted(self._turns.messages([ChatMessage(role=MessageRole.USER, content=prompt)]))
+        return None if self._refuses(admitted) else admitted[0].content or ""
+
+    def _clean_arguments(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
         return self._turns.arguments(arguments, refuses=self.on_block == "refuse")
 
     def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:

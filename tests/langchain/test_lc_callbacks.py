@@ -150,5 +150,5 @@ def test_metadata_that_lies_gets_into_no_record(handler, records):
     llm = plain(Wire(["Hi"]), model="tell jane.doe@example.com")
     llm.invoke("Hello", {"callbacks": [handler], "tags": ["jane"], "run_name": "jane", "metadata": {"user": "jane"}})
     (record,) = records
-    assert record.model is None
+    assert record.model == "other"
     assert "jane" not in repr(record)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pydantic import SecretStr
 
+from guard_integrations.core.forks import keep_through_forks
 from guard_integrations.core.moderation.decision import Answer
-from guard_integrations.core.moderation.forks import keep_through_forks
 from guard_integrations.errors import PolicyError
 
 __all__ = ["HASH_KEY_VARIABLE", "MemoryCache", "hash_key_bytes", "keyed_hash"]

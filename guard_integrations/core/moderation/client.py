@@ -23,6 +23,7 @@ from guard_integrations.core.moderation.shared_cache import shared_cache_at
 from guard_integrations.core.moderation.wire import Question, Wire, WireSettings
 from guard_integrations.core.rotation.keys import Unpicklable
 from guard_integrations.core.rotation.ring import KeyRing
+from guard_integrations.core.runs import current, outside
 from guard_integrations.errors import GuardError, PolicyError
 
 if TYPE_CHECKING:
@@ -225,7 +226,8 @@ class Moderator(Unpicklable):
         missing = [unit for key, unit in units.items() if key not in known]
 
         async def ask(wire: Wire) -> _T:
-            outcomes = await self._ask(wire, missing)
+            with outside():  # the run's key and status are those of its own request
+                outcomes = await self._ask(wire, missing)
             outcomes.answers.update(known)
             return shape(self._conclude(cases, outcomes, began))
 
@@ -282,6 +284,9 @@ class Moderator(Unpicklable):
                 )
             )
         elif observed():
+            if (run := current()) is not None:
+                run.moderated(flag for result in results for flag in result.flags)
+                run.found(found for result in results for found in result.findings)
             flags = sorted({flag for result in results for flag in result.flags})
             safe = all(result.safe for result in results)
             action = Action.BLOCK if not safe else Action.FLAG if flags else None

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, TypeGuard, get_args
 
 from guard_integrations.core.choices import require_choice
 from guard_integrations.core.findings import Action, Category, Finding, Severity, Stage
+from guard_integrations.core.taxonomy import CATEGORIES_2411, CATEGORIES_2603, MERGED, PARTS, SUBJECTS
 from guard_integrations.errors import GuardBlocked, GuardUnavailable, PolicyError
 
 __all__ = [
@@ -39,13 +40,6 @@ Preset: TypeAlias = Literal["harm-only", "all"]
 
 COMPONENT = "moderation"
 """Names this part of the package in errors."""
-_MERGED = "dangerous_and_criminal_content"
-_PARTS = ("dangerous", "criminal")
-SUBJECTS = frozenset({"health", "financial", "law", "pii"})
-"""Categories that say what a text is about, not that it harms."""
-_SHARED = frozenset({"sexual", "hate_and_discrimination", "violence_and_threats", "selfharm"}) | SUBJECTS
-CATEGORIES_2411 = _SHARED | {_MERGED}
-CATEGORIES_2603 = _SHARED | {*_PARTS, "jailbreaking"}
 _KNOWN = CATEGORIES_2411 | CATEGORIES_2603
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -144,9 +138,9 @@ class ModerationRules:
         """The score from which on a category counts; None where the classifier's own verdict does."""
         if category in self.thresholds:
             return self.thresholds[category]
-        if category == _MERGED:
-            return min((self.thresholds[part] for part in _PARTS if part in self.thresholds), default=None)
-        return self.thresholds.get(_MERGED) if category in _PARTS else None
+        if category == MERGED:
+            return min((self.thresholds[part] for part in PARTS if part in self.thresholds), default=None)
+        return self.thresholds.get(MERGED) if category in PARTS else None
 
     def decide(self, answer: Answer, *, start: int = 0, end: int = 0) -> ModerationResult:
         """Judges one answer about the characters `start` to `end` of the caller's text.
@@ -182,11 +176,11 @@ class ModerationRules:
         )
 
     def _require_complete(self, answer: Answer) -> None:
-        taxonomy = CATEGORIES_2411 if _MERGED in answer.categories else CATEGORIES_2603
+        taxonomy = CATEGORIES_2411 if MERGED in answer.categories else CATEGORIES_2603
         wanted = {name for name in taxonomy if self.action(name)}
         # A threshold is a wish that somebody wrote down: no model may leave it unanswered in silence.
         for name in self.thresholds:
-            other_side = _PARTS if name == _MERGED else (_MERGED,) if name in _PARTS else ()
+            other_side = PARTS if name == MERGED else (MERGED,) if name in PARTS else ()
             if self.action(name) and name not in taxonomy and not set(other_side) & taxonomy:
                 wanted.add(name)
         if missing := sorted(wanted - answer.categories.keys()):
@@ -272,9 +266,9 @@ def read_score(value: object) -> float | None:
 def _covers(chosen: frozenset[str], category: str) -> bool:
     if category in chosen:
         return True
-    if category == _MERGED:
-        return chosen.issuperset(_PARTS)
-    return category in _PARTS and _MERGED in chosen
+    if category == MERGED:
+        return chosen.issuperset(PARTS)
+    return category in PARTS and MERGED in chosen
 
 
 def category_rule(category: str) -> str:

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from guard_integrations.core.moderation.forks import keep_through_forks
+from guard_integrations.core.forks import keep_through_forks
 
 __all__ = ["LoopClosedError", "LoopThread"]
 

@@ -22,6 +22,7 @@ from guard_integrations.core.rotation.keys import Unpicklable
 from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.rotation.state import Lease
 from guard_integrations.core.rotation.verdict import READ_STATUSES, Verdict, judge, retry_after
+from guard_integrations.core.runs import count_answer, count_request
 from guard_integrations.errors import KeysExhausted
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                 if observed():
                     emit(GuardEvent(kind=EventKind.KEYS_EXHAUSTED, retries=call.sent, status=status))
                 raise KeysExhausted(call.retry_after)
+            count_request(lease.label, again=call.sent > 0)
             if call.sent and observed():
                 emit(
                     GuardEvent(
@@ -216,6 +218,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
             response: _Response = yield _Send()
             call.sent += 1
             status = response.status_code
+            count_answer(status)
             if status in READ_STATUSES:
                 yield _Read()
             pause = self._learn(response, lease, call)
