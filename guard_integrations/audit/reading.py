@@ -100,7 +100,7 @@ def _text(full: Path) -> str:
         except SyntaxError:
             problem = True
     if problem:
-        raise ValueError("is in an encoding that nobody knows")
+        raise ValueError("is not UTF-8, nor in an encoding that it names")
     return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -19,6 +19,8 @@ from dotenv.parser import parse_stream
 __all__ = ["Setting", "read_settings"]
 
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DEEPEST: Final = 50
+"""Levels of a file that are read: what lies deeper is data."""
 _Json: TypeAlias = "str | int | float | bool | list[_Json] | dict[str, _Json] | None"
 _INSTRUCTION: Final = re.compile(r"(?im)^[ \t]*(ENV|ARG)[ \t]+((?:[^\\\n]|\\(?:\n|.))*)")
 _TABLE: Final = re.compile(r"^\s*\[{1,2}\s*([^\]\n]+?)\s*\]{1,2}\s*(?:#.*)?$")
@@ -86,7 +88,7 @@ def _yaml(text: str) -> Iterator[Setting]:
             if equals and keys and keys[-1].isdigit() and name.isidentifier():  # NAME=value of a list
                 keys, value = (*keys, name), given
             yield Setting(keys=keys, value=value, start=start, end=end)
-        elif id(node) not in seen:  # an alias is read where it is defined
+        elif id(node) not in seen and len(keys) < _DEEPEST:  # an alias is read where it is defined
             seen.add(id(node))
             rest += reversed(_below(keys, node))
 
@@ -111,9 +113,9 @@ def _json(text: str) -> Iterator[Setting]:
         match node.kind():
             case "object" | "document":
                 below = [(keys, child) for child in children]
-            case "array":
+            case "array" if len(keys) < _DEEPEST:
                 below = [((*keys, str(number)), child) for number, child in enumerate(children)]
-            case "pair" if len(children) > 1:
+            case "pair" if len(children) > 1 and len(keys) < _DEEPEST:
                 below = [((*keys, children[0].text().strip('"')), children[1])]
             case "string" | "number" | "true" | "false" | "null":
                 place = node.range()
