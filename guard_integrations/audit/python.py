@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Final
 
-from guard_integrations.audit.reaching import Definitions, Scope, path, reaching
+from guard_integrations.audit.reaching import Definitions, Scope, below, path, reaching
 
 __all__ = ["PythonModule"]
 
@@ -32,17 +32,24 @@ class PythonModule:
     def __init__(self, tree: ast.Module) -> None:
         self.tree = tree
         self._flows: dict[Scope, tuple[dict[ast.AST, Definitions], dict[str, Definitions]]] = {}
+        self._classes: dict[ast.ClassDef, dict[str, Definitions]] = {}
         self._names: dict[ast.AST, str] = {}
 
     @cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
         """All nodes, breadth first."""
-        return tuple(ast.walk(self.tree))
+        return (self.tree, *self.parents)
 
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
-        """The node above each."""
-        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+        """The node above each, breadth first."""
+        found: dict[ast.AST, ast.AST] = {}
+        above: list[ast.AST] = [self.tree]
+        for node in above:  # grows
+            for child in below(node):
+                found[child] = node
+                above.append(child)
+        return found
 
     @cached_property
     def calls(self) -> tuple[ast.Call, ...]:
@@ -69,12 +76,12 @@ class PythonModule:
 
     def scope(self, node: ast.AST) -> Scope:
         """The function, class or module that a node's names belong to."""
-        below = node
+        child = node
         for above in self.above(node):
             # Defaults and decorators belong to the outside.
-            if isinstance(above, _SCOPES) and (isinstance(above, ast.Module) or _within(above, below)):
+            if isinstance(above, _SCOPES) and (isinstance(above, ast.Module) or _within(above, child)):
                 return above
-            below = above
+            child = above
         return self.tree
 
     def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
@@ -217,11 +224,11 @@ class PythonModule:
             case ast.Attribute(value=value, attr=attr):
                 if values := self.values(node):
                     return self._first(values)
-                below = self.name(value)
-                return f"{below}.{attr}" if below else ""
+                outer = self.name(value)
+                return f"{outer}.{attr}" if outer else ""
             case ast.Call(func=func):
-                below = self.name(func)
-                return f"{below}()" if below else ""
+                called = self.name(func)
+                return f"{called}()" if called else ""
             case ast.Await(value=value):
                 return self.name(value)
             case ast.IfExp(body=body, orelse=orelse):
@@ -231,8 +238,8 @@ class PythonModule:
             case ast.NamedExpr(value=value):
                 return self.name(value)
             case ast.arg(annotation=ast.expr() as annotation) | ast.AnnAssign(annotation=annotation):
-                below = self.name(_bare(annotation))
-                return f"{below}()" if below else ""
+                kind = self.name(_bare(annotation))
+                return f"{kind}()" if kind else ""
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 return name
             case _:
@@ -249,12 +256,21 @@ class PythonModule:
             if isinstance(scope, ast.ClassDef):
                 if attribute != name and "." not in attribute:
                     found += self._flow(scope)[1].get(attribute, ())
-                for method in ast.walk(scope):
-                    if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
-                        found += self._flow(method)[1].get(name, ())
-                return tuple(dict.fromkeys(found))
+                return (*found, *self._set_in(scope).get(name, ()))
             scope = self.scope(scope)
         return self._flow(self.tree)[1].get(name, ())
+
+    def _set_in(self, scope: ast.ClassDef) -> dict[str, Definitions]:
+        """What the functions of a class set, by dotted name."""
+        if scope not in self._classes:
+            found: dict[str, Definitions] = {}
+            for method in ast.walk(scope):
+                if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+                    for name, values in self._flow(method)[1].items():
+                        if "." in name:
+                            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *values)))
+            self._classes[scope] = found
+        return self._classes[scope]
 
     def _flow(self, scope: Scope) -> tuple[dict[ast.AST, Definitions], dict[str, Definitions]]:
         if scope not in self._flows:

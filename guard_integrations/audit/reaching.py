@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
-__all__ = ["Definitions", "Scope", "reaching", "scopes"]
+__all__ = ["Definitions", "Scope", "below", "reaching"]
 
 Scope: TypeAlias = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 Definitions: TypeAlias = tuple[ast.AST, ...]
@@ -18,15 +18,9 @@ _Environment: TypeAlias = dict[str, Definitions]
 _GROWS: Final = frozenset({"add", "append", "appendleft", "extend", "insert", "setdefault", "update"})
 _LOOPS: Final = 2
 """Loops within loops, from which on the body is run once."""
+_WORDS: Final = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-
-
-def scopes(tree: ast.Module) -> Iterator[Scope]:
-    """The module and everything in it that has names of its own."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | _FUNCTIONS[0] | _FUNCTIONS[1] | _FUNCTIONS[2]):
-            yield node
 
 
 def reaching(scope: Scope) -> tuple[dict[ast.AST, Definitions], dict[str, Definitions]]:
@@ -44,6 +38,21 @@ def reaching(scope: Scope) -> tuple[dict[ast.AST, Definitions], dict[str, Defini
     else:
         flow.block(scope.body, env)
     return flow.uses, flow.bound
+
+
+def below(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes right below one: as `ast.iter_child_nodes`, at half its price, but for those that say no more than a word.
+
+    The nodes for loading, storing and the operators are one object each in the whole process, besides.
+    """
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            for child in value:
+                if isinstance(child, ast.AST) and not isinstance(child, _WORDS):
+                    yield child
+        elif isinstance(value, ast.AST) and not isinstance(value, _WORDS):
+            yield value
 
 
 def arguments(args: ast.arguments) -> Iterator[ast.arg]:
@@ -230,7 +239,7 @@ class _Flow:
 
     def children(self, node: ast.AST, env: _Environment) -> None:
         """Runs everything below a node."""
-        for child in ast.iter_child_nodes(node):
+        for child in below(node):
             self.expression(child, env)
 
 
