@@ -89,3 +89,10 @@ def test_a_changed_copy_is_another_policy_and_leaves_this_one_as_it_was():
     assert policy.model_copy() is policy
     with pytest.raises(ValidationError):
         policy.model_copy(update={"max_input_chars": -1})
+
+
+def test_equal_policies_are_one_key():
+    known = {GuardPolicy(strategies={"pii": "mask"}): 1, GuardPolicy(): 2}
+    assert known[GuardPolicy(strategies={"pii": "mask"})] == 1
+    assert known[GuardPolicy.balanced()] == 2
+    assert GuardPolicy.strict() not in known

@@ -7,6 +7,7 @@ from guard_integrations.cli.audit import audit
 from guard_integrations.cli.chat.command import chat
 from guard_integrations.cli.demo.command import demo
 from guard_integrations.cli.eval import evaluate
+from guard_integrations.cli.playground.command import run_playground
 
 __all__ = ["app"]
 
@@ -22,3 +23,4 @@ app.command()(chat)
 app.add_typer(keys.app, name="keys")
 app.command()(audit)
 app.command("eval")(evaluate)
+app.command("playground")(run_playground)

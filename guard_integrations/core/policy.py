@@ -191,6 +191,9 @@ class GuardPolicy(_Frozen):
         given = self.hash_key.get_secret_value() if self.hash_key else os.environ.get(HASH_KEY_VARIABLE, "")
         return given.encode()
 
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits that two policies share when, and only when, they treat every text alike.

@@ -1,25 +1,18 @@
 """The `chat` command itself: reads, asks, shows."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from guard_integrations.core.policy import GuardPolicy, Profile
-from guard_integrations.errors import GuardError
+from guard_integrations.cli.target import POLICY_HELP, policy_of, server_of
 
 if TYPE_CHECKING:
     from guard_integrations.cli.chat.conversation import Conversation
-    from guard_integrations.core.rotation.ring import KeyRing
 
 __all__ = ["chat"]
 
-API = "https://api.mistral.ai/v1"
 HELP = """/why      which rules fired in the last turn, and why they exist
 /policy   what is looked for and what is done about it
 /raw      what the model said in the last turn, before the guards (asks first)
@@ -30,9 +23,7 @@ HELP = """/why      which rules fired in the last turn, and why they exist
 def chat(
     *,
     model: Annotated[str, typer.Option(help="The model's name.")] = "mistral-small-latest",
-    policy: Annotated[
-        str, typer.Option(help="A profile (basic, balanced, strict), or a policy's TOML file.")
-    ] = "balanced",
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "balanced",
     system: Annotated[str, typer.Option(help="The system prompt, which no answer may repeat.")] = "",
     moderation: Annotated[bool, typer.Option(help="Moderate questions and answers.")] = True,
     local: Annotated[
@@ -43,7 +34,7 @@ def chat(
 
     Takes the keys of MISTRAL_API_KEYS or MISTRAL_API_KEY; without one, or with --local, a local server answers.
     """
-    chosen = _policy(policy)
+    chosen = policy_of(policy)
     try:
         # LangChain takes a second to load, and the other commands do not need it.
         from guard_integrations.cli.chat.conversation import Conversation  # noqa: PLC0415
@@ -51,43 +42,9 @@ def chat(
         typer.echo(f"The chat needs {missing.name}: pip install 'guard-integrations[cli,langchain,testing]'", err=True)
         raise typer.Exit(2) from None
     console = Console()
-    with _server(console, local=local) as (ring, base_url):
+    with server_of(console, local=local) as (ring, base_url):
         talk = Conversation(ring, base_url, model=model, policy=chosen, system=system, moderation=moderation)
         _run(talk, console)
-
-
-def _policy(given: str) -> GuardPolicy:
-    problem = ""
-    try:
-        return GuardPolicy(profile=given) if given in get_args(Profile) else GuardPolicy.from_toml(Path(given))  # type: ignore[arg-type] # it is one of them
-    except GuardError as error:
-        problem = str(error)
-    except OSError:
-        problem = "there is no such file, and no profile of that name"
-    raise typer.BadParameter(problem, param_hint="--policy")
-
-
-@contextmanager
-def _server(console: Console, *, local: bool) -> Iterator[tuple["KeyRing", str]]:
-    """The keys and the address: the environment's, or those of a local server for as long as the chat lasts."""
-    from guard_integrations.core.rotation.ring import KeyRing  # noqa: PLC0415 - loads the HTTP library
-
-    if not local and (os.environ.get("MISTRAL_API_KEYS") or os.environ.get("MISTRAL_API_KEY")):
-        problem = ""
-        try:
-            ring = KeyRing.from_env()
-        except GuardError as error:
-            problem = str(error)
-        if problem:
-            typer.echo(problem, err=True)
-            raise typer.Exit(2)
-        yield ring, os.environ.get("MISTRAL_BASE_URL") or API
-        return
-    from guard_integrations.testing import MistralServer  # noqa: PLC0415 - an extra of its own
-
-    console.print("A local server answers; its model obeys every order that reaches it.", style="dim")
-    with MistralServer(keep_alive=False) as server:
-        yield KeyRing([server.key]), server.base_url
 
 
 def _run(talk: "Conversation", console: Console) -> None:

@@ -62,6 +62,11 @@ class Pass:
         self._base = self._done
         return "".join(pieces)
 
+    @property
+    def held(self) -> int:
+        """Characters that came in and are neither written nor replaced yet."""
+        return len(self._raw)
+
     def give_up(self) -> str:
         """All that is not written yet, as it is."""
         rest, self._raw = self._raw[max(0, self._done - self._base) :], ""
@@ -163,6 +168,11 @@ class OutputStream:
     def feed_last(self, chunk: str) -> str:
         """`feed` and `finish` in one, for an answer whose last piece is known to be the last."""
         return self._advance(chunk, final=True)
+
+    @property
+    def held(self) -> int:
+        """Characters that have come and are not decided yet. What a vault may still put back is not counted."""
+        return sum(one.held for one in self._passes)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
