@@ -39,6 +39,8 @@ class AuditConfig(BaseModel):
     """Files and folders to leave out, as patterns of a `.gitignore`."""
     fail_on: Severity = Severity.LOW
     """The severity from which on a finding counts."""
+    history: bool = False
+    """Whether to look for keys in the history of the git repository, too."""
     baseline: Path | None = None
     """File of the findings that are known, relative to the project's folder."""
 

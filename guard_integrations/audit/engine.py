@@ -13,6 +13,7 @@ from typing import Final
 from guard_integrations.audit.baseline import load_baseline, unknown
 from guard_integrations.audit.config import AuditConfig
 from guard_integrations.audit.guards import facts_of
+from guard_integrations.audit.history import history
 from guard_integrations.audit.model import (
     AuditFinding,
     AuditReport,
@@ -91,7 +92,10 @@ def audit(
         hits = check.conclude(walked.project, facts) if check.conclude is not None else ()
         found += [_Found(finding=finding_of(check, hit), unless=hit.unless, given=hit.given) for hit in hits]
     standing = (each.finding for each in found if not each.unless & guards and each.given <= traits)
-    findings = _once(sorted(standing, key=_order), checks)
+    past = (
+        finding for check in checks if config.history and check.in_history for finding in history(walked.project, check)
+    )
+    findings = _once(sorted((*standing, *past), key=_order), checks)
     open_ = tuple(finding for finding in findings if finding.justification is None)
     new = unknown(open_, known) if known is not None else open_
     return AuditReport(

@@ -163,6 +163,7 @@ class Check:
         inspect: yields what is wrong in one file.
         conclude: yields what is wrong with the project.
         in_tests: whether it looks at tests, too, which do dangerous things on purpose.
+        in_history: whether it looks at what git keeps of earlier days, too, where that is asked for.
         once: report the first place only.
         checklist: whether it answers one of the six questions of the textbook checklist.
     """
@@ -180,6 +181,7 @@ class Check:
     inspect: Inspect | None = None
     conclude: Conclude | None = None
     in_tests: bool = False
+    in_history: bool = False
     once: bool = False
     checklist: bool = False
 

@@ -16,7 +16,7 @@ from pathspec import GitIgnoreSpec
 
 from guard_integrations.audit.model import Language, Project, Skipped
 
-__all__ = ["Walk", "git", "language_of", "walk"]
+__all__ = ["GIT", "Walk", "git", "language_of", "walk"]
 
 _SUFFIXES: Final[dict[str, Language]] = {
     **dict.fromkeys((".py", ".pyw", ".pyi", ".ipynb"), Language.PYTHON),
@@ -47,6 +47,8 @@ _LOCKS: Final = frozenset(
 _NEVER: Final = frozenset({".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", "site-packages"})
 _EXAMPLES: Final = (".example", ".sample", ".template", ".dist")
 _GIT_TIMEOUT: Final = 120.0
+GIT: Final = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""Git, told to run nothing that a repository names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ def is_env_example(path: str) -> bool:
 
 def git(root: Path, *arguments: str) -> bytes | None:
     """What git answers, or None where it does not: no repository, no git, not our files."""
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", str(root), *arguments]
+    command = [*GIT, "-C", str(root), *arguments]
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_TIMEOUT, env=environment)  # noqa: S603 - git with arguments of ours; names come after `--`

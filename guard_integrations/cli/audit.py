@@ -45,6 +45,7 @@ def audit(  # noqa: PLR0913 - options
     fail_on: Annotated[
         Severity | None, typer.Option(help="From which severity on to exit with 1. [default: low]")
     ] = None,
+    history: Annotated[bool, typer.Option("--history", help="Look for keys in all that git keeps, too.")] = False,
     baseline: Annotated[Path | None, typer.Option(help="File of findings that are known and left out.")] = None,
     write_baseline: Annotated[
         bool, typer.Option("--write-baseline", help="Write what is found to the baseline file instead.")
@@ -68,6 +69,7 @@ def audit(  # noqa: PLR0913 - options
             ignore=ignore,
             exclude=exclude,
             fail_on=fail_on,
+            history=history,
             baseline=None if baseline is None or write_baseline else baseline.resolve(),
         )
         if write_baseline:
@@ -119,6 +121,7 @@ def _config(  # noqa: PLR0913 - options
     ignore: list[str] | None,
     exclude: list[str] | None,
     fail_on: Severity | None,
+    history: bool,
     baseline: Path | None,
 ) -> "AuditConfig":
     from guard_integrations.audit.config import AuditConfig  # noqa: PLC0415 - an extra
@@ -129,6 +132,7 @@ def _config(  # noqa: PLR0913 - options
         "ignore": (*config.ignore, *(ignore or ())),
         "exclude": (*config.exclude, *(exclude or ())),
         "fail_on": fail_on,
+        "history": history,
         "baseline": baseline,
     }
     return config.model_copy(update={name: value for name, value in given.items() if value})

@@ -50,5 +50,6 @@ HARD_CODED_KEY: Final = Check(
     ),
     inspect=_hard_coded,
     in_tests=True,
+    in_history=True,
     checklist=True,
 )
