@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import data
+from training import data, documents, personas
 from training.grammar import ACTIONS, DISCUSSION, READERS, SYMBOLS, USERS, expand
 from training.languages import LANGUAGES
 
 SEED = 20261123
 IGNORED = -1
+LONG = "own_long"
+"""The set of our own attacks in which, as in the development data's, it is not known which sentence is the attack."""
 
 _QUESTIONS = frozenset(
     {"benign_dolly", "benign_oasst2", "benign_ultrachat", "benign_triviaqa", "benign_instructions_small"}
@@ -75,6 +77,8 @@ def own(carriers: list[str], count: int) -> Iterator[Example]:
             yield Example(text=expand("<direct>", symbols, chooser), labels=(1, 1), fold="own", set="own_direct")
             yield Example(text=expand("<planted>", symbols, chooser), labels=(0, 1), fold="own", set="own_planted")
             yield Example(text=expand("<ordinary>", symbols, chooser), labels=(0, IGNORED), fold="own", set="own_twins")
+    yield from _long(chooser, count)
+    yield from _letters(chooser, carriers, count)
     everything = [(SYMBOLS, "<direct>", (1, 1)), (ACTIONS, "<planted>", (0, 1))]
     foreign = [(symbols, start, labels) for symbols in LANGUAGES.values() for _, _, start, labels in tables]
     for _ in range(count // 2):
@@ -92,8 +96,51 @@ def own(carriers: list[str], count: int) -> Iterator[Example]:
             yield Example(text=carrier, labels=(0, 0), fold="own", set="own_twins")
 
 
-def _record(chooser: random.Random, text: str) -> str:
-    """A tool's result made of an ordinary text."""
+def _long(chooser: random.Random, count: int) -> Iterator[Example]:
+    """Jailbreaks of many sentences, which keep to one name, and ordinary role plays and task prompts."""
+    for _ in range(count // 3):
+        named = {**personas.JAILBREAKS, "name": [chooser.choice(personas.JAILBREAKS["name"])]}
+        yield Example(text=expand("<s>", named, chooser), labels=(1, 1), fold="own", set=LONG)
+        text = expand("<s>", personas.ORDINARY, chooser)
+        yield Example(text=text, labels=(0, IGNORED), fold="own", set="own_twins")
+
+
+def _letters(chooser: random.Random, carriers: list[str], count: int) -> Iterator[Example]:
+    """Letters, notices, records and manuals, each as it is or with an order to an assistant in it."""
+    starts = [("<asked>", (0, 1)), ("<shaped>", (IGNORED, 1))]
+    for _ in range(count):
+        start, labels = chooser.choice(starts)
+        order = expand(start, documents.PLANTED, chooser)
+        yield Example(text=order, labels=labels, fold="own", set="own_planted")
+        parts = [expand("<s>", documents.ORDINARY, chooser) for _ in range(chooser.choice((1, 1, 2, 3)))]
+        if chooser.random() < 0.4:
+            parts.insert(chooser.randrange(len(parts) + 1), chooser.choice(carriers)[: chooser.randint(100, 900)])
+        body = chooser.choice((" ", "\n", "\n\n")).join(parts)
+        if chooser.random() < 0.5:
+            # The order is all there is to a value of a record, or it stands in one.
+            alone = chooser.random() < 0.5
+            before, after = _record(chooser, body, "\0").split("\0", 1)
+            body = body.replace("\n", "\\n") if before.startswith("{") else body
+            text, glue = (before, "") if alone else (before + body, chooser.choice((" ", "\n")))
+            poisoned = text + glue + order + after
+            plain = before + body + after
+        else:
+            breaks = [
+                0,
+                len(body),
+                *(i + 1 for i, c in enumerate(body) if c == "\n" or body[i : i + 2] in {". ", "? "}),
+            ]
+            cut = chooser.choice(breaks)
+            glue, after = chooser.choice(("\n", " ", "\n\n")), body[cut:]
+            text, plain = body[:cut], body
+            poisoned = text + glue + order + glue + after
+        span = (len(text), len(text) + len(glue) + len(order))
+        yield Example(text=poisoned, labels=labels, fold="own", set="own_carried", span=span)
+        yield Example(text=plain, labels=(0, 0), fold="own", set="own_twins")
+
+
+def _record(chooser: random.Random, text: str, body: str | None = None) -> str:
+    """A tool's result made of an ordinary text; `body` is one of its values, as it is."""
     words = text.split()
 
     def take(least: int, most: int) -> str:
@@ -127,11 +174,13 @@ def _record(chooser: random.Random, text: str) -> str:
         )
         for name in chooser.sample(fields, chooser.randint(3, 8))
     }
+    if body is not None:
+        values[chooser.choice(("body", "content", "description", "notes", "title", "message", "comment"))] = body
     shape = chooser.random()
     if shape < 0.35:
-        return str({"result": [values]})
+        return str({"result": [values]}).replace("\\x00", "\0")
     if shape < 0.6:
-        return json.dumps(values, ensure_ascii=False)
+        return json.dumps(values, ensure_ascii=False).replace("\\u0000", "\0")
     if shape < 0.85:
         return "\n".join(f"{name}: {value}" for name, value in values.items())
     return " | ".join(values) + "\n" + " | ".join(values.values())

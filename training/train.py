@@ -81,7 +81,7 @@ class Trainer:
         label[self.outside] = 0
         label[self.known & ~self.inside & ~self.outside] = IGNORED
         label[~usable[owner]] = IGNORED
-        mine = np.isin(self.folds, ["own", "packages"])[owner]
+        mine = (np.isin(self.folds, ["own", "packages"]) & (self.sets != corpus.LONG))[owner]
         benign = np.flatnonzero(label == 0)
         written = np.flatnonzero((label == 1) & mine)
         found = np.flatnonzero((label == 1) & ~mine)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_normalise import DISGUISES, ORDER
 
-from guard_integrations import Action, Category, GuardBlocked, GuardPolicy
-from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations import Action, Category, GuardBlocked, GuardPolicy, OutputSanitizer, PolicyError
+from guard_integrations.core.sanitizer.input import UNSETTLED_RULE, InputSanitizer
 from guard_integrations.core.scanner.classifier import BUCKETS, Classifier, bags
 from guard_integrations.core.scanner.injection import HIDDEN_RULE, LABEL, MODEL_RULE, NESTED_RULE
 from guard_integrations.core.scanner.sentences import LONGEST, enclosing, sentences
@@ -111,6 +111,25 @@ def test_the_policy_decides():
         .findings
         == ()
     )
+
+
+@pytest.mark.parametrize("guard", [InputSanitizer, OutputSanitizer])
+def test_a_disabled_rule_must_exist(guard):
+    with pytest.raises(PolicyError, match="'injektion-model'; do you mean 'injection-model'"):
+        guard(GuardPolicy(disabled_rules={"injektion-model"}))
+    for one in (MODEL_RULE, HIDDEN_RULE, "markup-image", "prompt-leak", "zero-width", "email", "override-de"):
+        guard(GuardPolicy(disabled_rules={one}))
+
+
+@pytest.mark.parametrize("word", ["instructions", "instructions\n", "forget about the system ", "system prompt"])
+def test_much_of_one_word_is_filtered_to_its_end_or_refused(word):
+    text = word * (100_000 // len(word))
+    guard = InputSanitizer()
+    if any(finding.action is Action.BLOCK for finding in guard.scan(text).findings):
+        with pytest.raises(GuardBlocked, match=f"{UNSETTLED_RULE}|{NESTED_RULE}"):
+            guard.sanitize(text)
+    else:
+        assert not guard.scan(guard.sanitize(text).text).findings
 
 
 def test_the_model_can_be_disabled():

@@ -12,13 +12,16 @@ from guard_integrations.core.sanitizer.output import detector_of
 from guard_integrations.core.sanitizer.redaction import REPLACED
 from guard_integrations.core.sanitizer.stream import Pass, blocked, failure, unavailable
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.catalogue import require_disabled_known
 from guard_integrations.core.scanner.detector import Detector, Step
 from guard_integrations.core.scanner.injection import MODEL_RULE, Examined, InjectionScanner
 from guard_integrations.core.scanner.rule import rules_of
-from guard_integrations.errors import GuardUnavailable, PolicyError
+from guard_integrations.errors import PolicyError
 
-__all__ = ["InputSanitizer"]
+__all__ = ["UNSETTLED_RULE", "InputSanitizer"]
 
+UNSETTLED_RULE: Final = "unsettled-text"
+"""The rule id of a text that could not be filtered to its end; it is refused, whatever the policy says of overflows."""
 _MOST_ROUNDS: Final = 8
 
 
@@ -35,13 +38,15 @@ class InputSanitizer:
             policy's strategies say otherwise. Give the same one to `OutputSanitizer`.
 
     Raises:
-        PolicyError: the policy leaves nothing to look for, or one of its rule packs is not valid.
+        PolicyError: the policy leaves nothing to look for, names a rule that does not exist, or one of its rule packs
+            is not valid.
     """
 
     def __init__(self, policy: GuardPolicy | None = None, *, vault: PseudonymVault | None = None) -> None:
         self.policy = policy or GuardPolicy()
         self._vault = vault
         self._stages: dict[Stage, _Stage] = {}
+        require_disabled_known(self.policy)
         self._at("input")
 
     def _at(self, stage: Stage) -> "_Stage":
@@ -126,9 +131,7 @@ class InputSanitizer:
                 break
             text = clean
         else:
-            raise GuardUnavailable(
-                "input", "the text changes each time it is filtered: look at the labels of your rules"
-            )
+            findings.add(_unsettled(length))
         if cut is not None:
             findings.add(_overflow(cut, length, on_overflow))
         found = tuple(sorted(findings, key=attrgetter("start", "end", "rule")))
@@ -185,6 +188,19 @@ def _placed(finding: Finding, passes: list[Pass]) -> Finding:
     for earlier in reversed(passes):
         start, end = earlier.origin(start, end)
     return replace(finding, start=start, end=end)
+
+
+def _unsettled(length: int) -> Finding:
+    """What has been filtered makes something new to filter each time: hostile, or a rule whose label is a match."""
+    return Finding(
+        rule=UNSETTLED_RULE,
+        category=Category.OVERFLOW,
+        severity=Severity.HIGH,
+        start=0,
+        end=length,
+        # Nobody knows what is left in it.
+        action=Action.BLOCK,
+    )
 
 
 def _overflow(start: int, end: int, action: Action) -> Finding:

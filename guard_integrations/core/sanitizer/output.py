@@ -12,6 +12,7 @@ from guard_integrations.core.sanitizer.redaction import REPLACED, treatments
 from guard_integrations.core.sanitizer.stream import OutputStream
 from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.catalogue import require_disabled_known
 from guard_integrations.core.scanner.detector import Detector, Session, Step
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.invisible import InvisibleDetector
@@ -58,8 +59,8 @@ class OutputSanitizer:
             inside URLs. Also needed for the strategy `pseudonymise`.
 
     Raises:
-        PolicyError: the policy leaves nothing to look for, one of its rule packs is not valid, or there is no such
-            `render`.
+        PolicyError: the policy leaves nothing to look for, names a rule that does not exist, one of its rule packs is
+            not valid, or there is no such `render`.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class OutputSanitizer:
         require_choice("render", render, get_args(Render))
         self.policy = policy or GuardPolicy()
         self._vault = vault
+        require_disabled_known(self.policy)
         rules = rules_of(self.policy, "output")
         if not rules:
             raise PolicyError("the policy leaves no rule for output: enable one, or leave the sanitizer out")

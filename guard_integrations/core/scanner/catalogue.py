@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import get_args
 
 from guard_integrations.core.findings import Category, Severity, Stage
-from guard_integrations.core.policy import Profile
+from guard_integrations.core.policy import GuardPolicy, Profile
 from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, NESTED_RULE
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.leak import LEAK_RULES
 from guard_integrations.core.scanner.markup.rules import CATEGORIES, MARKUP_RULES
-from guard_integrations.core.scanner.rule import builtin_rules
+from guard_integrations.core.scanner.rule import builtin_rules, require_known, rules_in
 
-__all__ = ["CatalogueEntry", "catalogue"]
+__all__ = ["CatalogueEntry", "catalogue", "require_disabled_known"]
 
 _OUTSIDE_BASIC = ("balanced", "strict")
 _INPUT = ("input", "document", "tool")
@@ -67,6 +67,16 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     entries += [_entry(name, *said, Category.INVISIBLE, ("output",), "LLM05") for name, said in INVISIBLE_RULES.items()]
     entries += [_entry(name, *said, CATEGORIES[name], ("output",), "LLM05") for name, said in MARKUP_RULES.items()]
     entries.append(
+        _entry(
+            "unsettled-text",
+            Severity.HIGH,
+            "A text in which filtering makes something new to filter each time is refused.",
+            Category.OVERFLOW,
+            _INPUT,
+            "LLM10",
+        )
+    )
+    entries.append(
         CatalogueEntry(
             id="input-too-long",
             category=Category.OVERFLOW,
@@ -79,6 +89,17 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
         )
     )
     return tuple(sorted(entries, key=lambda entry: (list(Category).index(entry.category), entry.id)))
+
+
+def require_disabled_known(policy: GuardPolicy) -> None:
+    """Refuses a policy whose `disabled_rules` name a rule that does not exist: the one that was meant would run.
+
+    Raises:
+        PolicyError: names the ids, and for each the one most like it.
+    """
+    if policy.disabled_rules:
+        known = {rule.id for rule in rules_in(policy)}.union(entry.id for entry in catalogue())
+        require_known("disabled_rules", policy.disabled_rules, known)
 
 
 def _entry(  # noqa: PLR0913, PLR0917 - a row of a table

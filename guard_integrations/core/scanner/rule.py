@@ -18,7 +18,9 @@ A pack is a list of `[[rule]]` tables whose keys are the fields of `Rule`:
 
 import tomllib
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -32,7 +34,18 @@ from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.errors import PolicyError
 
-__all__ = ["THRESHOLD", "Context", "Rule", "Run", "Until", "builtin_rules", "load_pack", "rules_of"]
+__all__ = [
+    "THRESHOLD",
+    "Context",
+    "Rule",
+    "Run",
+    "Until",
+    "builtin_rules",
+    "load_pack",
+    "require_known",
+    "rules_in",
+    "rules_of",
+]
 
 THRESHOLD: Final = 0.5
 """A match with a lower score is none."""
@@ -233,6 +246,19 @@ def builtin_rules() -> tuple[Rule, ...]:
     return rules
 
 
+def rules_in(policy: GuardPolicy) -> tuple[Rule, ...]:
+    """All rules that a policy chooses from: the built-in ones, and its own packs'.
+
+    Raises:
+        PolicyError: when a pack of the policy is not valid.
+    """
+    rules = builtin_rules()
+    if policy.rule_packs:
+        rules += tuple(rule for pack in policy.rule_packs for rule in load_pack(pack))
+        _check_unique(rules)
+    return rules
+
+
 def rules_of(policy: GuardPolicy, stage: Stage) -> tuple[Rule, ...]:
     """The rules that a policy runs at a stage, its own packs' after the built-in ones.
 
@@ -240,15 +266,11 @@ def rules_of(policy: GuardPolicy, stage: Stage) -> tuple[Rule, ...]:
         PolicyError: when a pack of the policy is not valid, or a strategy or `enabled_rules` names a rule that does
             not exist.
     """
-    rules = builtin_rules()
-    if policy.rule_packs:
-        rules += tuple(rule for pack in policy.rule_packs for rule in load_pack(pack))
-        _check_unique(rules)
+    rules = rules_in(policy)
     known = {rule.id for rule in rules}.union(Category)
     if unknown := sorted(name for name in policy.strategies if name not in known):
         raise PolicyError(f"strategies: there is no rule and no category {', '.join(map(repr, unknown))}")
-    if missing := policy.enabled_rules - {rule.id for rule in rules}:
-        raise PolicyError(f"enabled_rules: there is no rule {', '.join(map(repr, sorted(missing)))}")
+    require_known("enabled_rules", policy.enabled_rules, {rule.id for rule in rules})
     return tuple(
         rule
         for rule in rules
@@ -256,6 +278,20 @@ def rules_of(policy: GuardPolicy, stage: Stage) -> tuple[Rule, ...]:
         and (policy.profile in rule.profiles or rule.id in policy.enabled_rules)
         and rule.id not in policy.disabled_rules
     )
+
+
+def require_known(setting: str, named: Iterable[str], ids: AbstractSet[str]) -> None:
+    """Refuses an id that no rule has: what was to be switched on would stay off, or off would stay on.
+
+    Raises:
+        PolicyError: names the ids, and for each the one most like it.
+    """
+    missing = [
+        f"{name!r}; do you mean {near[0]!r}?" if (near := get_close_matches(name, sorted(ids), n=1)) else repr(name)
+        for name in sorted(set(named) - ids)
+    ]
+    if missing:
+        raise PolicyError(f"{setting}: there is no rule {', '.join(missing)}")
 
 
 def _check_unique(rules: Iterable[Rule]) -> None:
