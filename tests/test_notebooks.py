@@ -22,7 +22,13 @@ def said(notebook):
     ]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def drawn(path):
+    """A notebook with pictures needs what only `make check` installs."""
+    slow = [pytest.mark.slow] if "matplotlib" in path.read_text(encoding="utf-8") else []
+    return pytest.param(path, id=path.stem, marks=slow)
+
+
+@pytest.mark.parametrize("path", [drawn(path) for path in NOTEBOOKS])
 def test_the_notebook_runs_and_says_the_same(path):
     committed = nbformat.read(path, as_version=4)
     fresh = nbformat.read(path, as_version=4)
