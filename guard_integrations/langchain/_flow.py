@@ -1,91 +1,135 @@
-"""One guarded call of a model, written once for sync and async: a generator decides, thin drivers (`_drive`) do.
+"""One guarded call of a model, as steps that sync and async share; `guard_integrations.core.flow` takes them.
 
-The generator tells its driver what comes next: wait for a verdict, ask the model, fetch a chunk, emit one. Whatever
-goes wrong in the model comes back to the driver's caller without content, key or HTTP body.
+Whatever goes wrong in the model comes back to the caller without content, key or HTTP body.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import Any
 
+from langchain_core.callbacks import BaseRunManager
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from guard_integrations.core.findings import Finding
-from guard_integrations.core.runs import current, outside
+from guard_integrations.core.flow import Flow, Give, Wait, agive, arun, give, run
+from guard_integrations.core.moderation.pending import settled
+from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
+from guard_integrations.core.moderation.release import Release, abeside, beside
+from guard_integrations.core.runs import Run, current, outside, run_of
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.langchain._errors import refused, without_traceback
-from guard_integrations.langchain._gate import ChunkGate
 from guard_integrations.langchain._guards import Guards
 from guard_integrations.langchain._input import GuardedMessages
 from guard_integrations.langchain._messages import moderated_text
 from guard_integrations.langchain._metadata import METADATA_KEY, guard_metadata
 from guard_integrations.langchain._output import AnswerGuard, ChunkStream, ends
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from guard_integrations.core.moderation.decision import ModerationResult
-
-__all__ = [
-    "AnswerFlow", "Ask", "Emit", "Next", "Open", "StreamFlow", "answer", "refusal_alone", "stream",
-]  # fmt: skip
+__all__ = ["Call", "counts_of", "refusal_alone"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask the model these messages. What comes back is its result, or the refusal of the server's own guardrail."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a guarded model.
 
-    messages: list[BaseMessage]
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Begin a stream of the answer to these messages."""
-
-    messages: list[BaseMessage]
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """Fetch the next chunk; None comes back at the end, and the refusal of the server's own guardrail may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Emit:
-    """Hand this chunk to the reader."""
-
-    chunk: ChatGenerationChunk
-
-
-AnswerFlow: TypeAlias = "Generator[Future[ModerationResult] | Ask, Any, ChatResult]"
-StreamFlow: TypeAlias = "Generator[Future[ModerationResult] | Open | Next | Emit, Any, None]"
-
-
-def answer(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) -> AnswerFlow:
-    """A whole answer.
-
-    Raises:
-        GuardBlocked: when a guard refuses, unless refusals are to be answered.
+    Args:
+        guards: what guards it.
+        messages: what the model is asked.
+        judge: says what to raise in place of a model's error; a `GuardBlocked` is the refusal of the server's own
+            guardrail.
+        as_json: whether JSON is asked for.
+        counts: the run that what happens is counted in.
     """
-    given = _given(guards, messages)
+
+    guards: Guards
+    messages: Sequence[BaseMessage]
+    judge: Callable[[Exception], Exception]
+    as_json: bool
+    counts: Run | None
+
+    def answer(self, ask: Callable[[list[BaseMessage]], ChatResult]) -> ChatResult:
+        """The whole answer.
+
+        Raises:
+            GuardBlocked: when a guard refuses, unless refusals are to be answered.
+        """
+        return run(_answer(self, ask), self.counts)
+
+    async def aanswer(self, ask: Callable[[list[BaseMessage]], Awaitable[ChatResult]]) -> ChatResult:
+        """The twin of `answer`."""
+        return await arun(_answer(self, ask), self.counts)
+
+    def stream(
+        self, begin: Callable[[list[BaseMessage]], Iterator[ChatGenerationChunk]]
+    ) -> Iterator[ChatGenerationChunk]:
+        """The answer in pieces. A refusal in the middle ends it: nothing more of the answer is emitted.
+
+        Raises:
+            GuardBlocked: when a guard refuses, unless refusals are to be answered.
+        """
+        reader: Reader[ChatGenerationChunk] = Reader(beside=self.guards.early)
+        with closing(reader):
+            yield from give(_stream(self, reader, begin), self.counts)
+
+    async def astream(
+        self, begin: Callable[[list[BaseMessage]], AsyncIterator[ChatGenerationChunk]]
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """The twin of `stream`."""
+        reader: AsyncReader[ChatGenerationChunk] = AsyncReader(beside=self.guards.early)
+        async with aclosing(reader), aclosing(agive(_stream(self, reader, begin), self.counts)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def counts_of(run_manager: BaseRunManager | None) -> Run | None:
+    """The run that a call's callbacks have begun; the one that goes on here where it has none."""
+    return (run_of(run_manager.run_id) if run_manager is not None else None) or current()
+
+
+def _answer(call: Call, ask: Callable[[list[BaseMessage]], Any]) -> Flow[Any, ChatResult]:
+    guards = call.guards
+    given = _given(guards, call.messages)
     outcome: ChatResult | GuardBlocked | None = given.blocked
-    if outcome is None and guards.moderates_input:
-        outcome = refused((yield guards.submit_input(given.messages)), "input")
+    entry = guards.submit_input(given.messages) if outcome is None and guards.moderates_input else None
+    if entry is not None and not guards.concurrent:
+        outcome, entry = refused((yield settled(entry)), "input"), None
     if outcome is None:
-        outcome = yield Ask(given.messages)
+        asked = partial(ask, given.messages)
+        outcome = yield from _from_model(call, _asked(asked, entry))
     if isinstance(outcome, ChatResult):
-        outcome = _sanitised(guards, outcome, given, as_json=as_json)
+        outcome = _sanitised(guards, outcome, given, as_json=call.as_json)
     if isinstance(outcome, ChatResult) and guards.moderates_output:
         for text in [moderated_text(generation.message) for generation in outcome.generations]:
-            outcome = refused((yield guards.submit_output(text)), "output") or outcome
+            outcome = refused((yield settled(guards.submit_output(text))), "output") or outcome
     if not isinstance(outcome, GuardBlocked):
-        return _restored(guards, outcome, as_json=as_json)
+        return _restored(guards, outcome, as_json=call.as_json)
     if guards.on_block == "raise":
         raise outcome
     message = AIMessage(content=guards.policy.refusal, response_metadata=_refusal_metadata(guards, outcome))
     generation = ChatGeneration(message=message, generation_info={"finish_reason": "content_filter"})
     return ChatResult(generations=[generation], llm_output={"token_usage": {}})
+
+
+def _asked(ask: Callable[[], Any], entry: Any) -> Wait:
+    """Asks the model; where the input is still being judged, the answer waits for the verdict."""
+    if entry is None:
+        return Wait.of(ask)
+    return Wait(partial(beside, ask, entry), lambda: abeside(ask(), entry))
+
+
+def _from_model(call: Call, step: Wait) -> Flow[Any, Any]:
+    """What the model gives, or the refusal of the server's own guardrail."""
+    try:
+        return (yield step)
+    except Exception as error:  # noqa: BLE001 - judged, and raised again without content
+        failure = call.judge(error)
+    if isinstance(failure, GuardBlocked):
+        if call.counts is not None:
+            call.counts.blocked(failure)
+        return without_traceback(failure)
+    raise failure.with_traceback(None)
 
 
 def _given(guards: Guards, messages: Sequence[BaseMessage]) -> GuardedMessages:
@@ -131,66 +175,88 @@ def _restored(guards: Guards, result: ChatResult, *, as_json: bool) -> ChatResul
     return ChatResult(generations=generations, llm_output=result.llm_output)
 
 
-def stream(guards: Guards, messages: Sequence[BaseMessage], *, as_json: bool) -> StreamFlow:
-    """An answer in pieces. A refusal in the middle ends it: nothing more of the answer is emitted.
-
-    Raises:
-        GuardBlocked: when a guard refuses, unless refusals are to be answered.
-    """
-    given = _given(guards, messages)
+def _stream(
+    call: Call,
+    reader: Reader[ChatGenerationChunk] | AsyncReader[ChatGenerationChunk],
+    begin: Callable[[list[BaseMessage]], Any],
+) -> Flow[ChatGenerationChunk, None]:
+    guards = call.guards
+    given = _given(guards, call.messages)
     blocked = given.blocked
-    if blocked is None and guards.moderates_input:
-        blocked = refused((yield guards.submit_input(given.messages)), "input")
+    entry = guards.submit_input(given.messages) if blocked is None and guards.moderates_input else None
+    if entry is not None and not guards.concurrent:
+        blocked, entry = refused((yield settled(entry)), "input"), None
     if blocked is None:
-        yield Open(given.messages)
-        chunks = ChunkStream(AnswerGuard(guards.checking(given.messages), as_json=as_json))
-        gate = ChunkGate(guards.stream_moderation, guards.submit_output) if guards.moderates_output else None
+        release = guards.release(entry)
         try:
-            yield from _pieces(guards, given, chunks, gate)
+            reader.open(begin(given.messages))
+            yield from _pieces(call, given, reader, release)
         except GuardBlocked as error:
             blocked = without_traceback(error)
         finally:
-            if gate is not None:
-                gate.close()
+            release.close()
     if blocked is None:
         return
     if guards.on_block == "raise":
         raise blocked
-    yield Emit(ChatGenerationChunk(message=_refusal_chunk(guards, blocked)))
+    yield Give(ChatGenerationChunk(message=_refusal_chunk(guards, blocked)))
 
 
-def _pieces(guards: Guards, given: GuardedMessages, chunks: ChunkStream, gate: ChunkGate | None) -> StreamFlow:
+def _pieces(
+    call: Call,
+    given: GuardedMessages,
+    reader: Reader[ChatGenerationChunk] | AsyncReader[ChatGenerationChunk],
+    release: Release[ChatGenerationChunk],
+) -> Flow[ChatGenerationChunk, None]:
+    guards = call.guards
+    chunks = ChunkStream(AnswerGuard(guards.checking(given.messages), as_json=call.as_json))
     restoring = guards.restoring
-    back = None if restoring is None else ChunkStream(AnswerGuard(restoring, as_json=chunks.guard.as_json))
+    back = None if restoring is None else ChunkStream(AnswerGuard(restoring, as_json=call.as_json))
     over = False
-    while not over:
-        chunk = yield Next()
-        if isinstance(chunk, GuardBlocked):
-            raise chunk
-        over = chunk is None
-        if chunk is not None:
-            ready = chunks.feed(chunk)
-        else:
-            ready = chunks.finish()
-            if ready and (said := _metadata(guards, (*given.findings, *chunks.guard.findings))):
-                last = ready[-1].message
-                last.response_metadata = {**last.response_metadata, **said}
-        refusal: GuardBlocked | None = None
-        if gate is not None:
-            try:
-                yield from gate.add(ready, over=over)
-            except GuardBlocked as error:
-                refusal = without_traceback(error)
-            # The refusal is the end of the answer: the model's own is not shown.
-            ready = [piece for piece in gate.take() if refusal is None or not ends(piece)]
-        if back is not None:
-            ready = [restored for piece in ready for restored in back.feed(piece)] + (
-                back.finish() if over and refusal is None else []
-            )
+    refusal: GuardBlocked | None = None
+    while refusal is None and (not over or release.pending):
+        came = yield from _from_model(call, Wait.of(partial(reader.next, release.pending)))
+        if isinstance(came, GuardBlocked):
+            raise came
+        over = over or came is Came.END
+        for clean in _clean(guards, given, chunks, came):
+            release.put(clean)
+        if isinstance(came, Came):
+            release.put(came)
+        ready, refusal = _taken(release)
         for piece in ready:
-            yield Emit(piece)
-        if refusal is not None:
-            raise refusal
+            for shown in (piece,) if back is None else back.feed(piece):
+                yield Give(shown)
+    if refusal is not None:
+        raise refusal
+    for piece in back.finish() if back is not None else ():
+        yield Give(piece)
+
+
+def _taken(release: Release[ChatGenerationChunk]) -> tuple[list[ChatGenerationChunk], GuardBlocked | None]:
+    """What may go out, and the refusal behind it; that is the end of the answer, whose own end is not shown."""
+    ready: list[ChatGenerationChunk] = []
+    try:
+        ready.extend(release.take())
+    except GuardBlocked as error:
+        refusal = without_traceback(error)
+    else:
+        return ready, None
+    return [piece for piece in ready if not ends(piece)], refusal
+
+
+def _clean(
+    guards: Guards, given: GuardedMessages, chunks: ChunkStream, came: ChatGenerationChunk | Came
+) -> list[ChatGenerationChunk]:
+    if came is Came.VERDICT:
+        return []
+    if not isinstance(came, Came):
+        return chunks.feed(came)
+    ready = chunks.finish()
+    if ready and (said := _metadata(guards, (*given.findings, *chunks.guard.findings))):
+        last = ready[-1].message
+        last.response_metadata = {**last.response_metadata, **said}
+    return ready
 
 
 def _metadata(guards: Guards, findings: Sequence[Finding]) -> dict[str, Any]:

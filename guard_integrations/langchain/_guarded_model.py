@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Self
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -13,8 +13,8 @@ from langchain_core.tools import BaseTool
 from langchain_mistralai import ChatMistralAI
 from pydantic import Field, SkipValidation
 
-from guard_integrations.langchain import _drive, _flow
 from guard_integrations.langchain._errors import without_content
+from guard_integrations.langchain._flow import Call, counts_of, refusal_alone
 from guard_integrations.langchain._guards import Guards
 from guard_integrations.langchain._metadata import POLICY_PARAM
 
@@ -73,12 +73,7 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         ask = partial(self.model._generate, stop=stop, **kwargs)  # noqa: SLF001 - below the callbacks, which see clean text only
-        return _drive.run(
-            _flow.answer(self.guards, messages, as_json=_is_json(kwargs)),
-            ask,
-            self._judge,
-            _drive.counts_of(run_manager),
-        )
+        return self._call(messages, kwargs, run_manager).answer(ask)
 
     async def _agenerate(
         self,
@@ -88,12 +83,7 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         ask = partial(self.model._agenerate, stop=stop, **kwargs)  # noqa: SLF001 - as above
-        return await _drive.arun(
-            _flow.answer(self.guards, messages, as_json=_is_json(kwargs)),
-            ask,
-            self._judge,
-            _drive.counts_of(run_manager),
-        )
+        return await self._call(messages, kwargs, run_manager).aanswer(ask)
 
     def _stream(
         self,
@@ -103,12 +93,7 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         begin = partial(self.model._stream, stop=stop, **kwargs)  # noqa: SLF001 - as above
-        for chunk in _drive.run_stream(
-            _flow.stream(self.guards, messages, as_json=_is_json(kwargs)),
-            begin,
-            self._judge,
-            _drive.counts_of(run_manager),
-        ):
+        for chunk in self._call(messages, kwargs, run_manager).stream(begin):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
@@ -121,12 +106,7 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         begin = partial(self.model._astream, stop=stop, **kwargs)  # noqa: SLF001 - as above
-        async for chunk in _drive.arun_stream(
-            _flow.stream(self.guards, messages, as_json=_is_json(kwargs)),
-            begin,
-            self._judge,
-            _drive.counts_of(run_manager),
-        ):
+        async for chunk in self._call(messages, kwargs, run_manager).astream(begin):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
@@ -138,7 +118,7 @@ class GuardedChatModel(BaseChatModel):
         return self._noted(await super()._agenerate_with_cache(*args, **kwargs))
 
     def _noted(self, result: ChatResult) -> ChatResult:
-        alone = _flow.refusal_alone(result, self.guards.policy.refusal)
+        alone = refusal_alone(result, self.guards.policy.refusal)
         self.answered.extend(generation.message for generation in alone.generations)
         return alone
 
@@ -167,6 +147,15 @@ class GuardedChatModel(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
         return self.model._get_ls_params(stop=stop, **kwargs)  # noqa: SLF001 - it knows its own name
+
+    def _call(self, messages: list[BaseMessage], kwargs: dict[str, Any], run_manager: BaseRunManager | None) -> Call:
+        return Call(
+            guards=self.guards,
+            messages=messages,
+            judge=self._judge,
+            as_json=_is_json(kwargs),
+            counts=counts_of(run_manager),
+        )
 
     def _judge(self, error: Exception) -> Exception:
         # Another provider's errors stay what they are, so that retries and fallbacks go on working.

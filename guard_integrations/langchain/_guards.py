@@ -7,16 +7,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langchain_core.outputs import ChatGenerationChunk
 
 from guard_integrations.core.choices import require_choice
 from guard_integrations.core.moderation.client import Moderator
-from guard_integrations.core.moderation.windows import StreamMode
+from guard_integrations.core.moderation.release import Release
+from guard_integrations.core.moderation.windows import Gate, StreamMode, gate_for
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.sanitizer.wrapping import without_spotlighted
 from guard_integrations.langchain._input import InputGuard
-from guard_integrations.langchain._messages import system_text
+from guard_integrations.langchain._messages import moderated_text, system_text
 from guard_integrations.langchain._textguard import Checking, Restoring
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Guards:
         moderator: asked about the input, the output, or both; None for neither.
         moderates_input: whether the input is moderated.
         moderates_output: whether the answer is moderated.
+        concurrent: whether the input is moderated beside the generation, and not before it.
         stream_moderation: when a stream is released.
         on_block: whether a refusal is raised or answered.
         system_prompt: the instructions that no answer may repeat; None for the conversation's own.
@@ -56,6 +59,7 @@ class Guards:
     moderator: Moderator | None = None
     moderates_input: bool = False
     moderates_output: bool = False
+    concurrent: bool = False
     stream_moderation: StreamMode = "window"
     on_block: OnBlock = "raise"
     system_prompt: str | None = field(default=None, repr=False)
@@ -110,6 +114,22 @@ class Guards:
     def submit_input(self, messages: Sequence[BaseMessage]) -> "Future[ModerationResult]":
         """Starts the moderation of a conversation's last turn."""
         return self._moderator().submit_chat(convert_to_openai_messages(list(messages)))
+
+    @property
+    def early(self) -> bool:
+        """Whether there may be a verdict to act on while an answer is still being written."""
+        return self.release(None).early or (self.concurrent and self.moderates_input)
+
+    def release(self, entry: "Future[ModerationResult] | None") -> Release[ChatGenerationChunk]:
+        """Says what may go out of a streamed answer, and when.
+
+        Args:
+            entry: the verdict on the input, where it is still being fetched.
+        """
+        if not self.moderates_output:
+            return Release(None, None, entry)
+        gate: Gate[ChatGenerationChunk] = gate_for(self.stream_moderation, lambda chunk: moderated_text(chunk.message))
+        return Release(gate, self.submit_output, entry)
 
     def submit_output(self, text: str) -> "Future[ModerationResult]":
         """Starts the moderation of an answer."""

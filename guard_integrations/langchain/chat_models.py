@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Annotated, Any, Literal, Self
 
 import httpx
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
@@ -26,8 +26,8 @@ from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.runs import outside
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.langchain import _drive, _flow
 from guard_integrations.langchain._errors import without_content
+from guard_integrations.langchain._flow import Call, counts_of, refusal_alone
 from guard_integrations.langchain._guards import Guards, OnBlock
 from guard_integrations.langchain._metadata import POLICY_PARAM
 from guard_integrations.langchain._structure import same
@@ -65,6 +65,9 @@ class GuardedChatMistralAI(ChatMistralAI):
         moderation: what is moderated.
         moderator: a moderator of your own; else one on the same keys and base URL.
         guardrails: Mistral's own guardrails, which look at the input on the server.
+        concurrent: whether the input is moderated beside the generation, and not before it: nothing of the answer is
+            shown before the verdict, and a hit cancels the generation. A blocking `invoke` cannot be cancelled: its
+            answer is dropped.
         on_block: "raise" raises `GuardBlocked`; "refuse" answers the policy's refusal.
         stream_moderation: "window" releases a stream part by part after each verdict, "buffer" after one verdict on
             the whole, "after" at once, with a verdict when it has been read.
@@ -93,6 +96,7 @@ class GuardedChatMistralAI(ChatMistralAI):
     moderation: Literal["both", "input", "output", "off"] = "both"
     moderator: Moderator | None = Field(default=None, exclude=True, repr=False)
     guardrails: MistralGuardrail | tuple[MistralGuardrail, ...] | None = None
+    concurrent: bool = False
     on_block: OnBlock = "raise"
     stream_moderation: StreamMode = "window"
     system_prompt: str | None = Field(default=None, exclude=True, repr=False)
@@ -202,12 +206,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         ask = partial(
             super()._generate, stop=stop, run_manager=run_manager, stream=stream, **self._with_guardrails(kwargs)
         )
-        return _drive.run(
-            _flow.answer(self._guards, messages, as_json=self._is_json(kwargs)),
-            ask,
-            _judge,
-            _drive.counts_of(run_manager),
-        )
+        return self._call(messages, kwargs, run_manager).answer(ask)
 
     async def _agenerate(
         self,
@@ -220,12 +219,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         ask = partial(
             super()._agenerate, stop=stop, run_manager=run_manager, stream=stream, **self._with_guardrails(kwargs)
         )
-        return await _drive.arun(
-            _flow.answer(self._guards, messages, as_json=self._is_json(kwargs)),
-            ask,
-            _judge,
-            _drive.counts_of(run_manager),
-        )
+        return await self._call(messages, kwargs, run_manager).aanswer(ask)
 
     def _stream(
         self,
@@ -236,12 +230,7 @@ class GuardedChatMistralAI(ChatMistralAI):
     ) -> Iterator[ChatGenerationChunk]:
         # The parent would report each chunk to the run manager as it came.
         begin = partial(super()._stream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
-        for chunk in _drive.run_stream(
-            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)),
-            begin,
-            _judge,
-            _drive.counts_of(run_manager),
-        ):
+        for chunk in self._call(messages, kwargs, run_manager).stream(begin):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
@@ -254,21 +243,16 @@ class GuardedChatMistralAI(ChatMistralAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         begin = partial(super()._astream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
-        async for chunk in _drive.arun_stream(
-            _flow.stream(self._guards, messages, as_json=self._is_json(kwargs)),
-            begin,
-            _judge,
-            _drive.counts_of(run_manager),
-        ):
+        async for chunk in self._call(messages, kwargs, run_manager).astream(begin):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
 
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _flow.refusal_alone(super()._generate_with_cache(*args, **kwargs), self.policy.refusal)
+        return refusal_alone(super()._generate_with_cache(*args, **kwargs), self.policy.refusal)
 
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _flow.refusal_alone(await super()._agenerate_with_cache(*args, **kwargs), self.policy.refusal)
+        return refusal_alone(await super()._agenerate_with_cache(*args, **kwargs), self.policy.refusal)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         """As the parent's, which fails on the nested counts that the API sends now (langchain#38482)."""
@@ -309,7 +293,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         # A copy of the model with another policy carries this attribute over: what was made is for these settings only.
         settings = (
             self.policy, self._active_moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt, self.vault,
-            self.restore_tools, self.guardrails,
+            self.restore_tools, self.guardrails, self.concurrent,
         )  # fmt: skip
         if self._guards_made is not None and same(self._guards_made[0], settings):
             return self._guards_made[1]
@@ -319,6 +303,7 @@ class GuardedChatMistralAI(ChatMistralAI):
             moderator=self._active_moderator,
             moderates_input=self.moderation in ("both", "input"),
             moderates_output=self.moderation in ("both", "output"),
+            concurrent=self.concurrent,
             stream_moderation=self.stream_moderation,
             on_block=self.on_block,
             system_prompt=self.system_prompt,
@@ -346,6 +331,15 @@ class GuardedChatMistralAI(ChatMistralAI):
     def _with_guardrails(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         payload = guardrails_payload(self.guardrails)
         return kwargs if payload is None else {"guardrails": payload, **kwargs}
+
+    def _call(self, messages: list[BaseMessage], kwargs: dict[str, Any], run_manager: BaseRunManager | None) -> Call:
+        return Call(
+            guards=self._guards,
+            messages=messages,
+            judge=_judge,
+            as_json=self._is_json(kwargs),
+            counts=counts_of(run_manager),
+        )
 
     def _is_json(self, kwargs: dict[str, Any]) -> bool:
         wanted = kwargs.get("response_format") or self.model_kwargs.get("response_format")

@@ -5,8 +5,8 @@ behind it.
 """
 
 import warnings
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
@@ -123,15 +123,10 @@ class RunnableModerationGuard(RunnableSerializable[Any, Any]):
 
     def transform(self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
         """The pieces that were found safe, as soon as they were."""
-        checked = self._transform_stream_with_config(input, self._pieces, config, run_type="guardrail")
-        try:
-            for piece in checked:  # noqa: UP028 - `yield from` would end LangChain's generator first
-                yield piece
-        finally:
-            # LangChain reads from a copy of the stream, whose end does not reach the model, and reads the original
-            # to its end when the reader leaves: so the original is ended first.
-            if close := getattr(input, "close", None):
-                close()
+        source = _ReadOnce(input)
+        yield from self._transform_stream_with_config(
+            source.traced(), lambda _: self._pieces(source), config, run_type="guardrail"
+        )
 
     async def atransform(  # noqa: D102 - as `transform`
         self,
@@ -169,15 +164,13 @@ class RunnableModerationGuard(RunnableSerializable[Any, Any]):
                 stacklevel=2,
             )
 
-    def _pieces(self, pieces: Iterator[Any]) -> Iterator[Any]:
-        first = next(pieces, _NOTHING)
-        if first is _NOTHING:
+    def _pieces(self, source: "_ReadOnce") -> Iterator[Any]:
+        if source.first is _NOTHING:
             return
-        rest = chain((first,), pieces)
-        if self.stage == "output" and isinstance(first, str | BaseMessageChunk):
-            yield from release(rest, gate=gate_for(self.mode, chunk_text), judge=self.moderator.submit)
+        if self.stage == "output" and isinstance(source.first, str | BaseMessageChunk):
+            yield from release(source, gate=gate_for(self.mode, chunk_text), judge=self.moderator.submit)
         else:
-            yield from self._check(_merged(list(rest)))
+            yield from self._check(_merged(list(source)))
 
     async def _apieces(self, pieces: AsyncIterator[Any]) -> AsyncIterator[Any]:
         first = await anext(pieces, _NOTHING)
@@ -264,6 +257,41 @@ class _ModeratedBeside(RunnableSerializable[Any, Any]):
 
         async for piece in self._atransform_stream_with_config(input, held, config):
             yield piece
+
+
+class _ReadOnce(Iterator[Any]):
+    """A stream that this stage reads by itself, in whichever thread, and LangChain only hears of.
+
+    LangChain gives a stage one copy of its input and traces another, reading it to its end when the reader leaves:
+    from another thread than the stage's, which a generator does not allow.
+    """
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+        self._seen: deque[Any] = deque()
+        self.first: Any = _NOTHING
+        self._begun = False
+
+    def traced(self) -> Iterator[Any]:
+        """What has been read so far. The first piece is fetched for it, so that the stage before this one starts."""
+        self.first = next(self._items, _NOTHING)
+        if self.first is not _NOTHING:
+            yield self.first
+        while self._seen:
+            yield self._seen.popleft()
+
+    def __next__(self) -> Any:
+        if not self._begun:
+            self._begun = True
+            return self.first
+        item = next(self._items)
+        self._seen.append(item)
+        return item
+
+    def close(self) -> None:
+        """Ends the stage before this one."""
+        if close := getattr(self._items, "close", None):
+            close()
 
 
 def _merged(pieces: list[Any]) -> list[Any]:

@@ -9,12 +9,12 @@ from mistralai.client import Mistral, models
 from mistralai.client.chat import Chat
 from mistralai.client.types.basemodel import UnrecognizedStr
 
+from guard_integrations.core.flow import Flow, Give, agive, arun, give, run
 from guard_integrations.core.moderation.windows import Gate, Window, gate_for
 from guard_integrations.core.runs import current
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._answers import AnswerGuard, Piece
 from guard_integrations.llama_index._errors import without_content
-from guard_integrations.llama_index._flow import Flow, Give, agive, arun, give, run
 from guard_integrations.llama_index._guard import ModelGuard, ask
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 from guard_integrations.core.choices import require_choice
 from guard_integrations.core.findings import Stage
+from guard_integrations.core.flow import Flow, Wait
 from guard_integrations.core.moderation import ModerationResult, Moderator
 from guard_integrations.core.moderation.pending import asettle, settle
 from guard_integrations.core.moderation.windows import StreamMode
@@ -18,7 +19,6 @@ from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._answers import AnswerGuard, Content, Piece, Restorer
 from guard_integrations.llama_index._errors import without_content
-from guard_integrations.llama_index._flow import Flow, Wait
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -101,11 +101,11 @@ def guarded(wire: Wire, **settings: Any) -> GuardedChatMistralAI:
     async def answer(request: httpx.Request) -> httpx.Response:
         return wire(request)
 
-    return GuardedChatMistralAI(
-        client=httpx.Client(transport=httpx.MockTransport(wire), base_url="http://127.0.0.1/v1"),
-        async_client=httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1/v1"),
-        **{"moderation": "off", **settings},
-    )
+    clients = {
+        "client": httpx.Client(transport=httpx.MockTransport(wire), base_url="http://127.0.0.1/v1"),
+        "async_client": httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1/v1"),
+    }
+    return GuardedChatMistralAI(**{**clients, "moderation": "off", **settings})
 
 
 def plain(wire: Wire, **settings: Any) -> ChatMistralAI:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 
 import httpx
 import pytest
@@ -159,6 +161,144 @@ async def test_streams_are_released_by_mode(mistral, mode):
     whole = sum_of(llm.stream(asked))
     assert whole.response_metadata["finish_reason"] == "content_filter"
     assert llm.model_copy(update={"streaming": True}).invoke(asked).content == REFUSAL
+
+
+class Slow(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that says its events, and then nothing more before `go_on` is set."""
+
+    def __init__(self, events, go_on):
+        self.events, self.go_on, self.closed = events, go_on, threading.Event()
+
+    def __iter__(self):
+        yield from self.events
+        self.go_on.wait(60)
+
+    async def __aiter__(self):
+        for event in self.events:
+            yield event
+        while not self.go_on.is_set():  # noqa: ASYNC110 - an event of threads
+            await asyncio.sleep(0.005)
+
+    def close(self):
+        self.closed.set()
+
+    async def aclose(self):
+        self.closed.set()
+
+
+@pytest.fixture
+def silent(mistral):
+    """A model that writes one sentence and then falls silent, beside a real moderator."""
+    go_on = threading.Event()
+    bodies = []
+
+    def make(text, **settings):
+        wire = Wire([text])
+
+        def answer(_):
+            bodies.append(Slow([frame + b"\n\n" for frame in wire._events().split(b"\n\n")[:2]], go_on))
+            return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=bodies[-1])
+
+        async def aanswer(request):
+            return answer(request)
+
+        llm = guarded(
+            wire,
+            moderation="both",
+            moderator=Moderator(keys=mistral.key, base_url=mistral.base_url),
+            client=httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1/v1"),
+            async_client=httpx.AsyncClient(transport=httpx.MockTransport(aanswer), base_url="http://127.0.0.1/v1"),
+            **settings,
+        )
+        return llm, go_on, bodies
+
+    yield make
+    go_on.set()
+
+
+async def test_a_verdict_releases_while_the_model_is_silent(silent):
+    llm, go_on, _ = silent("The sun rose over the hills, and nobody said a word about it. " * 3)
+    stream = llm.stream("Hi")
+    assert next(stream).text.startswith("The sun")
+    assert not go_on.is_set()
+    async with asyncio.timeout(30):
+        assert (await anext(llm.astream("Hi"))).text.startswith("The sun")
+    go_on.set()
+    assert list(stream)[-1].chunk_position == "last"
+
+
+async def test_a_hit_stops_a_silent_model_at_once(silent):
+    llm, go_on, bodies = silent(f"{HARM} " * 5)
+    with pytest.raises(GuardBlocked) as caught:
+        list(llm.stream("Hi"))
+    assert caught.value.stage == "output"
+    async with asyncio.timeout(30):
+        with pytest.raises(GuardBlocked):
+            [chunk async for chunk in llm.astream("Hi")]
+    assert not go_on.is_set()
+    assert bodies[1].closed.is_set()
+
+
+# -- moderation beside the generation --------------------------------------------------------------------------
+
+
+async def test_an_input_that_is_moderated_beside_the_generation_changes_no_answer(mistral):
+    beside = GuardedChatMistralAI(concurrent=True)
+    async for answer in every_way(beside, "Say exactly: all is well"):
+        assert answer == "all is well"
+    refusing = GuardedChatMistralAI(concurrent=True, on_block="refuse")
+    async for answer in every_way(refusing, HARM):
+        assert answer == REFUSAL
+    async for answer in every_way(GuardedChatMistralAI(concurrent=True, moderation="output"), "Say exactly: hi"):
+        assert answer == "hi"
+
+
+async def test_both_run_at_once_and_nothing_is_shown_before_the_verdict(mistral):
+    mistral.faults.add(Fault(path="/v1/chat/moderations", latency=0.3, times=None))
+    for concurrent in (True, False):
+        for number, way in enumerate(("invoke", "ainvoke", "stream", "astream")):
+            mistral.requests.clear()
+            llm = GuardedChatMistralAI(concurrent=concurrent, moderation="input")
+            began = time.monotonic()
+            with pytest.raises(GuardBlocked) as caught:
+                [text async for text in one_way(llm, f"{HARM} {concurrent} {number}", way)]
+            assert time.monotonic() - began >= 0.3
+            assert caught.value.stage == "input"
+            assert bool(mistral.requests.to("/v1/chat/completions")) is concurrent
+
+
+async def one_way(llm, question, way):
+    """What one way of calling gives, piece by piece."""
+    if way == "invoke":
+        yield llm.invoke(question).text
+    elif way == "ainvoke":
+        yield (await llm.ainvoke(question)).text
+    elif way == "stream":
+        for chunk in llm.stream(question):
+            yield chunk.text
+    else:
+        async for chunk in llm.astream(question):
+            yield chunk.text
+
+
+async def test_a_hit_on_the_input_cancels_the_generation(silent):
+    llm, go_on, bodies = silent("The sun rose.", concurrent=True)
+    with pytest.raises(GuardBlocked) as caught:
+        list(llm.stream(HARM))
+    assert caught.value.stage == "input"
+    async with asyncio.timeout(30):
+        with pytest.raises(GuardBlocked):
+            [chunk async for chunk in llm.astream(HARM)]
+    assert not go_on.is_set()
+    assert all(body.closed.is_set() for body in bodies[1:])
+
+
+async def test_a_verdict_on_the_input_that_cannot_be_had_shows_nothing(mistral):
+    llm = GuardedChatMistralAI(concurrent=True, moderation="input")
+    for way in ("invoke", "ainvoke", "stream", "astream"):
+        mistral.faults.add(Fault(path="/v1/chat/moderations", malformed=True))
+        with pytest.raises(GuardUnavailable):
+            [text async for text in one_way(llm, f"Hello {way}", way)]
 
 
 def test_moderation_that_cannot_be_had_is_an_error(mistral):

@@ -2,12 +2,14 @@
 
 import asyncio
 from concurrent.futures import CancelledError, Future
+from functools import partial
 from typing import TypeVar
 
+from guard_integrations.core.flow import Wait
 from guard_integrations.core.moderation.decision import COMPONENT
 from guard_integrations.errors import GuardUnavailable
 
-__all__ = ["asettle", "closed", "settle"]
+__all__ = ["asettle", "closed", "settle", "settled"]
 
 T = TypeVar("T")
 
@@ -39,6 +41,11 @@ async def asettle(future: "Future[T]") -> T:
         if task is None or task.cancelling():
             raise
     raise closed()
+
+
+def settled(future: "Future[T]") -> Wait:
+    """`settle` or `asettle`, as a step of a flow."""
+    return Wait(partial(settle, future), partial(asettle, future))
 
 
 def closed() -> GuardUnavailable:

@@ -10,16 +10,20 @@ import contextvars
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import aclosing
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit
 from guard_integrations.core.findings import Stage
+from guard_integrations.core.flow import Flow, Give, Wait, agive, give
 from guard_integrations.core.moderation.decision import COMPONENT, ModerationResult
 from guard_integrations.core.moderation.pending import asettle, settle
+from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
 from guard_integrations.core.moderation.windows import Gate, Hold, Window
 from guard_integrations.errors import GuardError, GuardUnavailable
 
-__all__ = ["Judge", "abeside", "ahold", "arelease", "beside", "hold", "release"]
+__all__ = ["Judge", "Release", "abeside", "ahold", "arelease", "beside", "hold", "release"]
 
 Judge: TypeAlias = Callable[[str], "Future[ModerationResult]"]
 """Starts the moderation of a text: `moderator.submit`, or a function that puts the text into its conversation."""
@@ -27,11 +31,81 @@ Judge: TypeAlias = Callable[[str], "Future[ModerationResult]"]
 T = TypeVar("T")
 
 
-def release(items: Iterator[T], *, gate: Gate[T], judge: Judge) -> Iterator[T]:
-    """The same pieces, each of them after its verdict.
+class Release(Generic[T]):
+    """An answer between a model and its reader: `put` in what comes, `take` what may go out.
 
-    A verdict that comes while the next piece is being made is acted on when that piece is there; `arelease` acts at
-    once.
+    Args:
+        gate: what goes out when, see `gate_for`, and a new one for each answer; None where nobody judges the answer.
+        judge: starts the moderation of a text.
+        entry: the verdict on the input, where it is judged beside the answer: nothing goes out before it.
+    """
+
+    def __init__(
+        self, gate: Gate[T] | None, judge: Judge | None, entry: "Future[ModerationResult] | None" = None
+    ) -> None:
+        self._gate = gate
+        self._judge = judge
+        self._ungated: list[T] = []
+        self._hold: Hold[T] | None = None
+        self._judged: dict[Future[ModerationResult], tuple[Gate[T], Window[T]]] = {}
+        if entry is not None:
+            self._hold = Hold()
+            self._judged[entry] = (self._hold, Window(items=[], text=None))
+
+    @property
+    def early(self) -> bool:
+        """Whether there may be a verdict to act on while the answer is still being written."""
+        return self._hold is not None or (self._gate is not None and self._gate.early)
+
+    @property
+    def pending(self) -> "tuple[Future[ModerationResult], ...]":
+        """The verdicts that are being fetched, in the order of what they judge."""
+        return tuple(self._judged)
+
+    def put(self, came: T | Came) -> None:
+        """Takes a piece of the answer, or its end; starts the moderation of what is to be judged now."""
+        if came is Came.VERDICT:
+            return
+        if self._gate is None:
+            if not isinstance(came, Came):
+                self._ungated.append(came)
+            return
+        window = self._gate.finish() if isinstance(came, Came) else self._gate.feed(came)
+        if window is not None and window.text is not None and self._judge is not None:
+            self._judged[self._judge(window.text)] = (self._gate, window)
+
+    def take(self) -> Iterator[T]:
+        """What may go out now; each piece is given once.
+
+        Raises:
+            GuardBlocked: at an unsafe verdict, after what had passed before it; nothing may be passed on then.
+            GuardUnavailable: when a verdict could not be had.
+        """
+        for verdict in [each for each in self._judged if each.done()]:
+            gate, window = self._judged.pop(verdict)
+            gate.verdict(window, settle(verdict))
+            yield from self._ready()
+        yield from self._ready()
+
+    def close(self) -> None:
+        """Cancels what is still being fetched."""
+        for verdict in self._judged:
+            verdict.cancel()
+
+    def _ready(self) -> list[T]:
+        if self._gate is not None:
+            ready = self._gate.ready()
+        else:
+            ready, self._ungated = self._ungated, []
+        if self._hold is None:
+            return ready
+        for item in ready:
+            self._hold.feed(item)
+        return self._hold.ready()
+
+
+def release(items: Iterator[T], *, gate: Gate[T], judge: Judge) -> Iterator[T]:
+    """The same pieces, each of them after its verdict, which is acted on as soon as it is there.
 
     Args:
         items: the pieces of an answer; closed when this ends, however it ends.
@@ -42,12 +116,12 @@ def release(items: Iterator[T], *, gate: Gate[T], judge: Judge) -> Iterator[T]:
         GuardBlocked: at the first unsafe verdict; nothing is passed on after it.
         GuardUnavailable: when a verdict could not be had, or the stream broke off.
     """
-    return _run(items, gate, judge, {})
+    return _run(items, Release(gate, judge), gate.stage)
 
 
 def arelease(items: AsyncIterator[T], *, gate: Gate[T], judge: Judge) -> AsyncGenerator[T]:
     """`release` for asyncio."""
-    return _arun(items, gate, judge, None)
+    return _arun(items, Release(gate, judge), gate.stage)
 
 
 def hold(items: Iterator[T], verdict: "Future[ModerationResult]") -> Iterator[T]:
@@ -57,12 +131,12 @@ def hold(items: Iterator[T], verdict: "Future[ModerationResult]") -> Iterator[T]
         GuardBlocked: when it was not; `items` is closed, and nothing has been passed on.
         GuardUnavailable: when a verdict could not be had, or the stream broke off.
     """
-    return _run(items, Hold(), _nothing_to_judge, {verdict: Window(items=[], text=None)})
+    return _run(items, Release(None, None, verdict), "input")
 
 
 def ahold(items: AsyncIterator[T], verdict: "Future[ModerationResult]") -> AsyncGenerator[T]:
     """`hold` for asyncio: a hit cancels the generation at once."""
-    return _arun(items, Hold(), _nothing_to_judge, verdict)
+    return _arun(items, Release(None, None, verdict), "input")
 
 
 def beside(work: Callable[[], T], verdict: "Future[ModerationResult]") -> T:
@@ -107,147 +181,34 @@ async def abeside(work: Awaitable[T], verdict: "Future[ModerationResult]") -> T:
         await _cancel(done, judged)
 
 
-def _run(
-    items: Iterator[T], gate: Gate[T], judge: Judge, judged: "dict[Future[ModerationResult], Window[T]]"
-) -> Iterator[T]:
-    def note(window: Window[T] | None) -> None:
-        if window is not None and window.text is not None:
-            judged[judge(window.text)] = window
-        for future in [future for future in judged if future.done()]:
-            gate.verdict(judged.pop(future), settle(future))
-
+def _run(items: Iterator[T], release: Release[T], stage: Stage) -> Iterator[T]:
+    reader: Reader[T] = Reader(beside=release.early)
+    reader.open(items)
     try:
-        for item in _unbroken(items, gate.stage):
-            note(gate.feed(item))
-            yield from gate.ready()
-        note(gate.finish())
-        yield from gate.ready()
-        while judged:
-            wait_for(judged, return_when=FIRST_COMPLETED)
-            note(None)
-            yield from gate.ready()
+        yield from give(_released(reader, release, stage))
     finally:
-        for future in judged:
-            future.cancel()
-        close = getattr(items, "close", None)
-        if close is not None:
-            close()
+        release.close()
+        reader.close()
 
 
-async def _arun(
-    items: AsyncIterator[T], gate: Gate[T], judge: Judge, first: "Future[ModerationResult] | None"
-) -> AsyncGenerator[T]:
-    pump = _Pump(items, gate.stage)
-    if first is not None:
-        pump.watch(first, Window(items=[], text=None))
+async def _arun(items: AsyncIterator[T], release: Release[T], stage: Stage) -> AsyncGenerator[T]:
+    reader: AsyncReader[T] = AsyncReader(beside=release.early)
+    reader.open(items)
     try:
-        async for happened in pump:
-            window: Window[T] | None = None
-            match happened:
-                case _Piece(item):
-                    window = gate.feed(item)
-                case _Verdict(judged, result):
-                    gate.verdict(judged, result)
-                case _End():
-                    window = gate.finish()
-            if window is not None and window.text is not None:
-                pump.watch(judge(window.text), window)
-            for item in gate.ready():
-                yield item
+        async with aclosing(agive(_released(reader, release, stage))) as pieces:
+            async for piece in pieces:
+                yield piece
     finally:
-        await pump.aclose()
+        release.close()
+        await reader.aclose()
 
 
-class _Piece(Generic[T]):
-    __match_args__ = ("item",)
-    __slots__ = ("item",)
-
-    def __init__(self, item: T) -> None:
-        self.item = item
-
-
-class _Verdict(Generic[T]):
-    __match_args__ = ("window", "result")
-    __slots__ = ("result", "window")
-
-    def __init__(self, window: Window[T], result: ModerationResult) -> None:
-        self.window = window
-        self.result = result
-
-
-class _End:
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception | None) -> None:
-        self.error = error
-
-
-class _Pump(Generic[T]):
-    """What happens next: a piece of the stream, a verdict, or the end of the stream, whichever comes first.
-
-    One task reads the stream from its start to its end, for a generator may hold what belongs to its task.
-    """
-
-    def __init__(self, items: AsyncIterator[T], stage: Stage) -> None:
-        self._items = items
-        self._stage: Stage = stage
-        self._read: asyncio.Queue[_Piece[T] | _End] = asyncio.Queue(1)
-        self._reader = asyncio.ensure_future(self._pull())
-        self._next: asyncio.Future[_Piece[T] | _End] | None = asyncio.ensure_future(self._read.get())
-        self._judged: dict[asyncio.Future[ModerationResult], Window[T]] = {}
-
-    def watch(self, verdict: "Future[ModerationResult]", window: Window[T]) -> None:
-        self._judged[asyncio.ensure_future(asettle(verdict))] = window
-
-    def __aiter__(self) -> "_Pump[T]":
-        return self
-
-    async def __anext__(self) -> _Piece[T] | _Verdict[T] | _End:
-        waiting: list[asyncio.Future[Any]] = [*self._judged, *((self._next,) if self._next else ())]
-        if not waiting:
-            raise StopAsyncIteration
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        # Verdicts first: a hit must come before whatever the stream has ready.
-        for verdict, window in self._judged.items():
-            if verdict in done:
-                del self._judged[verdict]
-                return _Verdict(window, verdict.result())
-        piece = done.pop().result()
-        self._next = None if isinstance(piece, _End) else asyncio.ensure_future(self._read.get())
-        if isinstance(piece, _End) and piece.error is not None:
-            raise piece.error
-        happened: _Piece[T] | _End = piece
-        return happened
-
-    async def aclose(self) -> None:
-        await _cancel(self._reader, *self._judged, *((self._next,) if self._next else ()))
-
-    async def _pull(self) -> None:
-        begun = False
-        ended: Exception | None = None
-        try:
-            async for item in self._items:
-                begun = True
-                await self._read.put(_Piece(item))
-        except GuardError as error:
-            ended = error
-        except Exception as error:  # noqa: BLE001 - see the module's docstring
-            ended = _broken(error, self._stage) if begun else error
-        finally:
-            close = getattr(self._items, "aclose", None)
-            if close is not None:
-                await close()
-        await self._read.put(_End(ended))
-
-
-def _unbroken(items: Iterator[T], stage: Stage) -> Iterator[T]:
-    begun = False
-    while True:
+def _released(reader: Reader[T] | AsyncReader[T], release: Release[T], stage: Stage) -> Flow[T, None]:
+    begun = over = False
+    while not over or release.pending:
         failure: GuardUnavailable | None = None
         try:
-            item = next(items)
-        except StopIteration:
-            return
+            came = yield Wait.of(partial(reader.next, release.pending))
         except GuardError:
             raise
         except Exception as error:
@@ -256,8 +217,11 @@ def _unbroken(items: Iterator[T], stage: Stage) -> Iterator[T]:
             failure = _broken(error, stage)
         if failure is not None:
             raise failure
-        begun = True
-        yield item
+        over = over or came is Came.END
+        begun = begun or not isinstance(came, Came)
+        release.put(came)
+        for piece in release.take():
+            yield Give(piece)
 
 
 def _broken(error: Exception, stage: Stage) -> GuardUnavailable:
@@ -265,10 +229,6 @@ def _broken(error: Exception, stage: Stage) -> GuardUnavailable:
     name = type(error).__name__
     emit(GuardEvent(kind=EventKind.UNAVAILABLE, stage=stage, error=name if name.isidentifier() else None))
     return GuardUnavailable(COMPONENT, f"the stream broke off in the middle ({name}): what was not judged is dropped")
-
-
-def _nothing_to_judge(_: str) -> "Future[ModerationResult]":
-    raise AssertionError("a gate that only holds has no windows")
 
 
 async def _cancel(*tasks: "asyncio.Future[Any]") -> None:

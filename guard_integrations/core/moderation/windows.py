@@ -53,6 +53,10 @@ class Gate(Protocol[T]):
     def stage(self) -> Stage:
         """Where the text that it judges stands."""
 
+    @property
+    def early(self) -> bool:
+        """Whether there may be a verdict to act on before the answer is over."""
+
     def feed(self, item: T, /) -> Window[T] | None:
         """Takes the next piece; returns a window that is to be judged now."""
 
@@ -85,6 +89,7 @@ class Windows(Generic[T]):
     def __init__(self, text_of: Callable[[T], str], *, stage: Stage, size: int | None) -> None:
         self._text_of = text_of
         self.stage: Stage = stage
+        self.early = size is not None
         self._size = size
         self._items: list[T] = []
         self._texts: list[str] = []
@@ -140,6 +145,7 @@ class After(Generic[T]):
     def __init__(self, text_of: Callable[[T], str], *, stage: Stage) -> None:
         self._text_of = text_of
         self.stage: Stage = stage
+        self.early = False
         self._texts: list[str] = []
         self._ready: list[T] = []
 
@@ -169,6 +175,7 @@ class Hold(Generic[T]):
 
     def __init__(self) -> None:
         self.stage: Stage = "input"
+        self.early = True
         self._held: list[T] = []
         self._open = False
 

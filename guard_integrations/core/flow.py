@@ -24,6 +24,11 @@ class Wait:
     sync: Callable[[], Any]
     awaited: Callable[[], Awaitable[Any]]
 
+    @classmethod
+    def of(cls, call: Callable[[], Any]) -> "Wait":
+        """For a call that blocks, or is awaited, as the driver will have it."""
+        return cls(call, call)
+
 
 @dataclass(frozen=True, slots=True)
 class Give(Generic[_Given]):
@@ -43,20 +48,45 @@ class _Done(Exception):  # noqa: N818 - a signal between this module's own funct
         self.result = result
 
 
-def _step(
-    flow: Flow[_Given, object], answer: object, error: Exception | None, counts: Run | None = None
-) -> Wait | Give[_Given]:
-    try:
-        with resumed(counts):
-            return flow.send(answer) if error is None else flow.throw(error)
-    except StopIteration as done:
-        result = done.value
-    raise _Done(result)
+class _Outcome:
+    """What a flow is sent next: an answer, or an error, which is given away once.
+
+    What a flow raises in an error's place has these frames in its traceback: no name in them may hold the original.
+    """
+
+    __slots__ = ("_answer", "_counts", "_errors")
+
+    def __init__(self, counts: Run | None = None) -> None:
+        self._counts = counts
+        self._answer: object = None
+        self._errors: list[Exception] = []
+
+    def answered(self, answer: object) -> None:
+        self._answer = answer
+
+    def failed(self, error: Exception) -> None:
+        self._errors.append(error)
+
+    def send(self, flow: Flow[_Given, object]) -> Wait | Give[_Given]:
+        """The flow's next step.
+
+        Raises:
+            _Done: when it has returned.
+        """
+        try:
+            with resumed(self._counts):
+                if self._errors:
+                    return flow.throw(self._errors.pop())
+                answer, self._answer = self._answer, None
+                return flow.send(answer)
+        except StopIteration as done:
+            result = done.value
+        raise _Done(result)
 
 
-def run(flow: Flow[Any, _Result]) -> _Result:
+def run(flow: Flow[Any, _Result], counts: Run | None = None) -> _Result:
     """Runs a flow that hands nothing on, and returns what it returns."""
-    stream = give(flow)
+    stream = give(flow, counts)
     try:
         while True:
             next(stream)
@@ -65,16 +95,15 @@ def run(flow: Flow[Any, _Result]) -> _Result:
     return result
 
 
-async def arun(flow: Flow[Any, _Result]) -> _Result:
+async def arun(flow: Flow[Any, _Result], counts: Run | None = None) -> _Result:
     """The twin of `run`."""
-    answer: object = None
-    error: Exception | None = None
+    outcome = _Outcome(counts)
     while True:
         try:
-            step = _step(flow, answer, error)
+            step = outcome.send(flow)
         except _Done as done:
             return done.result  # type: ignore[return-value] # what the flow has returned
-        answer, error = await _wait(step)
+        await _wait(step, outcome, counts)
 
 
 def give(flow: Flow[_Given, _Result], counts: Run | None = None) -> Generator[_Given, None, _Result]:
@@ -84,49 +113,46 @@ def give(flow: Flow[_Given, _Result], counts: Run | None = None) -> Generator[_G
         flow: the flow.
         counts: the run that what happens is counted in, whichever the reader has going on.
     """
-    answer: object = None
-    error: Exception | None = None
+    outcome = _Outcome(counts)
     try:
         while True:
             try:
-                step = _step(flow, answer, error, counts)
+                step = outcome.send(flow)
             except _Done as done:
                 return done.result  # type: ignore[return-value] # what the flow has returned
-            answer, error = None, None
             if isinstance(step, Give):
                 yield step.value
                 continue
             try:
                 with resumed(counts):
-                    answer = step.sync()
+                    outcome.answered(step.sync())
             except Exception as raised:  # noqa: BLE001 - the flow decides what to make of it
-                error = raised
+                outcome.failed(raised)
     finally:
         flow.close()
 
 
 async def agive(flow: Flow[_Given, object], counts: Run | None = None) -> AsyncGenerator[_Given, None]:
     """The twin of `give`."""
-    answer: object = None
-    error: Exception | None = None
+    outcome = _Outcome(counts)
     try:
         while True:
             try:
-                step = _step(flow, answer, error, counts)
+                step = outcome.send(flow)
             except _Done:
                 return
             if isinstance(step, Give):
-                answer, error = None, None
                 yield step.value
             else:
-                with resumed(counts):
-                    answer, error = await _wait(step)
+                await _wait(step, outcome, counts)
     finally:
         flow.close()
 
 
-async def _wait(step: Wait | Give[Any]) -> tuple[object, Exception | None]:
-    try:
-        return (await step.awaited() if isinstance(step, Wait) else None), None
-    except Exception as raised:  # noqa: BLE001 - the flow decides what to make of it
-        return None, raised
+async def _wait(step: Wait | Give[Any], outcome: _Outcome, counts: Run | None) -> None:
+    if isinstance(step, Wait):
+        try:
+            with resumed(counts):
+                outcome.answered(await step.awaited())
+        except Exception as raised:  # noqa: BLE001 - the flow decides what to make of it
+            outcome.failed(raised)
