@@ -1,6 +1,7 @@
 """`guard-integrations audit`: reads a project's code and says what is wrong with it and how to mend it."""
 
 import os
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,10 @@ def audit(  # noqa: PLR0913 - options
     ] = None,
     history: Annotated[bool, typer.Option("--history", help="Look for keys in all that git keeps, too.")] = False,
     baseline: Annotated[Path | None, typer.Option(help="File of findings that are known and left out.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Show as a diff what can be mended by a machine, and ask whether to.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix: mend without asking.")] = False,
     write_baseline: Annotated[
         bool, typer.Option("--write-baseline", help="Write what is found to the baseline file instead.")
     ] = False,
@@ -72,15 +77,12 @@ def audit(  # noqa: PLR0913 - options
             history=history,
             baseline=None if baseline is None or write_baseline else baseline.resolve(),
         )
-        if write_baseline:
-            config = config.model_copy(update={"baseline": None})
-        report = _report(root, chosen, config)
         if write_baseline and baseline is not None:
-            from guard_integrations.audit.baseline import write_baseline as write  # noqa: PLC0415 - an extra
-
-            write(baseline, report.findings)
-            typer.echo(f"{len(report.findings)} findings written to {baseline}", err=True)
+            _write_baseline(_report(root, chosen, config.model_copy(update={"baseline": None})), baseline)
             return
+        report = _report(root, chosen, config)
+        if fix and _mend(report, yes=yes):
+            report = _report(root, chosen, config)
         _show(report, output_format, output)
     except ModuleNotFoundError as error:
         if error.name not in _PARTS:
@@ -163,6 +165,32 @@ def _progress() -> "Iterator[Tell]":
                 drawn = now
 
         yield tell
+
+
+def _write_baseline(report: "AuditReport", file: Path) -> None:
+    from guard_integrations.audit.baseline import write_baseline  # noqa: PLC0415 - an extra
+
+    write_baseline(file, report.findings)
+    typer.echo(f"{len(report.findings)} findings written to {file}", err=True)
+
+
+def _mend(report: "AuditReport", *, yes: bool) -> bool:
+    """Shows what can be mended, and mends it if that is wanted; whether it did."""
+    from guard_integrations.audit.fix import apply, fixes  # noqa: PLC0415 - an extra
+
+    changes = fixes(report)
+    for change in changes:
+        typer.echo(change.diff.encode("utf-8", errors="replace"), err=True)
+    if not changes:
+        typer.echo("Nothing of it can be mended by a machine.", err=True)
+        return False
+    if not yes and not sys.stdin.isatty():
+        typer.echo("Nothing was changed: add --yes.", err=True)
+        return False
+    if not yes and not typer.confirm(f"Change {len(changes)} files?", err=True):
+        return False
+    apply(Path(report.root), changes)
+    return True
 
 
 def _show(report: "AuditReport", output_format: str, output: Path | None) -> None:
