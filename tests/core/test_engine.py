@@ -250,7 +250,7 @@ def test_what_is_kept_stays_and_the_match_begins_after_it(size, replace):
 
 
 def test_a_waiting_rule_is_looked_for_only_beside_its_words(tmp_path):
-    context = {"raises": ("number",), "lowers": ("order",)}
+    context = {"raises": ("number",), "lowers": ("order", "order number")}
     waiting = a_rule(id="waiting", pattern=r"\b\d{4}\b", score=0.2, context=Context(**context))
     labelled = a_rule(id="labelled", pattern=r"\bxx\b", label="the number")
     bracketed = a_rule(id="bracketed", pattern=r"\byy\b", label="[NUMBER]")
@@ -260,6 +260,8 @@ def test_a_waiting_rule_is_looked_for_only_beside_its_words(tmp_path):
         ("1234", []),
         ("a number, 1234 of them, and 4321", ["1234", "4321"]),
         ("order number 1234", []),
+        ("number of the order 1234", []),
+        ("order of 5, number 1234", ["1234"]),
         ("xx 1234", ["xx", "1234"]),
         ("yy 1234", ["yy"]),
     ]:

@@ -191,7 +191,7 @@ class RuleSet:
         return self._led(data, at, len(data)) is not None
 
     def stretches(
-        self, data: bytes, at: int = 0, before: Callable[[], bytes] = bytes
+        self, data: bytes, at: int = 0, before: Callable[[], bytes] = bytes, *, parted: bool = False
     ) -> list[tuple[CompiledRule, list[tuple[int, int]]]]:
         """The rules whose heads may be in the text, each with the stretches from `at` on in which they may begin.
 
@@ -199,6 +199,7 @@ class RuleSet:
             data: the text.
             at: where what is not decided yet begins.
             before: the context that stands before it when all is written.
+            parted: whether something has been replaced there, or goes on being.
         """
         stop = len(data)
         # Two characters before `at`, for leads and edges.
@@ -212,7 +213,7 @@ class RuleSet:
             found += ((one, [(at, stop)]) for one in whole)
             if len(whole) < len(hits):
                 found += self._windows(group, data, at)
-        for index in self._waits.hits(data, at, before):
+        for index in self._waits.hits(data, at, before, parted=parted or bool(found)):
             found.append((self._waiting[index], [(at, stop)]))
         return found
 

@@ -128,9 +128,10 @@ class RuleSession:
             return Step(self._decided)
         edits: list[Edit] = []
         findings: list[Finding] = []
+        parted = bool(self._open) or self._fresh >= 0
         if self._open:
             hold = self._swallow(hold, edits, findings, final=final)
-        found = rules.stretches(data, scan, self._context) if hold > scan else []
+        found = rules.stretches(data, scan, self._context, parted=parted) if hold > scan else []
         if found or self._fresh >= 0:
             place = Place(data, scan, self._decided)
             work = Work(data=data, place=place, edits=edits, findings=findings, final=final, hold=hold)
@@ -312,7 +313,7 @@ class RuleSession:
             beside = before + data[start:reach]
             if near_end and rules.hold(beside, len(before)) == len(before):
                 return False
-            for one, _ in rules.stretches(beside, before=lambda: self._context(start)):
+            for one, _ in rules.stretches(beside, before=lambda: self._context(start), parted=True):
                 found = one.find(beside, len(before), len(beside))
                 if found is not None and found[0] == len(before) and one.order not in self._open:
                     work.push_head(one, start, start + found[1] - len(before))

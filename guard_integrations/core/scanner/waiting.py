@@ -10,7 +10,7 @@ from typing import Final
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.linear import Search, compile_pattern, compile_set, literal
 from guard_integrations.core.scanner.pattern import Pattern
-from guard_integrations.core.scanner.rule import Rule
+from guard_integrations.core.scanner.rule import Context, Rule
 from guard_integrations.core.scanner.syntax import Alternatives, Characters, Node, Repeat, Sequence
 from guard_integrations.errors import GuardUnavailable
 
@@ -32,21 +32,24 @@ class Waiting:
             not wait.
     """
 
-    __slots__ = ("_labels", "_needed", "_rules", "_words")
+    __slots__ = ("_apart", "_inside", "_labels", "_needed", "_rules")
 
     def __init__(self, rules: Iterable[Rule], labels: Iterable[str]) -> None:
         self._rules = tuple(rules)
         self._labels = frozenset(labels)
         self._needed: Search | None = None
-        self._words: Callable[[bytes], list[int] | None] | None = None
+        self._apart: Callable[[bytes], list[int] | None] | None = None
+        self._inside: Callable[[bytes], list[int] | None] | None = None
 
-    def hits(self, data: bytes, at: int, before: Callable[[], bytes]) -> list[int]:
+    def hits(self, data: bytes, at: int, before: Callable[[], bytes], *, parted: bool) -> list[int]:
         """Which of the rules may match from `at` on, by number.
 
         Args:
             data: the text.
             at: where what is not decided yet begins.
             before: the context that stands before it when all is written.
+            parted: whether something may be replaced there: what is written beside a word may part it, so that a word
+                counts inside another one, too. When nothing is, a word has to stand by itself.
         """
         if not self._rules:
             return []
@@ -56,21 +59,33 @@ class Waiting:
             self._needed = compile_pattern("|".join(sorted(some))).search
         if self._needed(data, at, len(data)) is None:
             return []
-        if self._words is None:
-            self._words = compile_set([*map(self._source, self._rules), r"\z"])
-        found = self._words(before() + data[at:])
+        text = before() + data[at:]
+        if not parted:
+            if self._apart is None:
+                self._apart = self._set(lambda context: ContextWords.pattern(context.raises))
+            if not self._found(self._apart, text):
+                return []
+        if self._inside is None:
+            self._inside = self._set(lambda context: f"(?i:{'|'.join(map(literal, context.raises))})")
+        return self._found(self._inside, text)
+
+    def _found(self, words: Callable[[bytes], list[int] | None], text: bytes) -> list[int]:
+        found = words(text)
         # The last member is in every text, see `engine`.
         if found is None or len(self._rules) not in found:
             raise GuardUnavailable("engine", "a set of context words is out of memory; nothing was let through")
-        return found[:-1] if found[-1] == len(self._rules) else sorted(set(found) - {len(self._rules)})
+        return sorted(index for index in found if index != len(self._rules))
 
-    def _source(self, rule: Rule) -> str:
-        """Any of the words, in another word, too: what is written beside it may yet part them."""
-        if rule.context is None:
-            return ""
-        words = ContextWords(rule.context)
-        written = any(words.score(0.5, label) > 0.5 for label in self._labels)  # noqa: PLR2004 - from any score on
-        return "" if written else f"(?i:{'|'.join(map(literal, rule.context.raises))})"
+    def _set(self, source: Callable[[Context], str]) -> Callable[[bytes], list[int] | None]:
+        sources: list[str] = []
+        for rule in self._rules:
+            # A rule whose word is in a label does not wait: its source is the empty one.
+            written = rule.context is None or any(
+                ContextWords(rule.context).score(0.5, label) > 0.5  # noqa: PLR2004 - from any score on
+                for label in self._labels
+            )
+            sources.append("" if written or rule.context is None else source(rule.context))
+        return compile_set([*sources, r"\z"])
 
 
 def _necessary(node: Node) -> Characters:
