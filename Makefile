@@ -14,11 +14,11 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python")'
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --clear --python "$(PYTHON)" $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python --constraints constraints.txt -e '.[langchain,agents,llama-index,cli,audit,dotenv,testing]' --group dev; \
+	  uv pip install --quiet --python $(BIN)/python --constraints constraints.txt -e '.[langchain,agents,llama-index,cli,audit,scan,dotenv,testing]' --group dev; \
 	else \
 	  $(PYTHON) -m venv --clear $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/python -m pip install --quiet --constraint constraints.txt -e '.[langchain,agents,llama-index,cli,audit,dotenv,testing]' --group dev; \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt -e '.[langchain,agents,llama-index,cli,audit,scan,dotenv,testing]' --group dev; \
 	fi
 	@touch $@
 
@@ -46,11 +46,11 @@ LOWEST_QUIET := -W ignore::pydantic.warnings.UnsupportedFieldAttributeWarning
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt Makefile
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --clear --python "$(PYTHON)" $(LOWEST) && \
-	  uv pip install --quiet --python $(LOWEST)/bin/python --constraints constraints-lowest.txt -e '.[langchain,agents,llama-index,cli,audit,dotenv,testing]' --group dev; \
+	  uv pip install --quiet --python $(LOWEST)/bin/python --constraints constraints-lowest.txt -e '.[langchain,agents,llama-index,cli,audit,scan,dotenv,testing]' --group dev; \
 	else \
 	  $(PYTHON) -m venv --clear $(LOWEST) && \
 	  $(LOWEST)/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt -e '.[langchain,agents,llama-index,cli,audit,dotenv,testing]' --group dev; \
+	  $(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt -e '.[langchain,agents,llama-index,cli,audit,scan,dotenv,testing]' --group dev; \
 	fi
 	@touch $@
 
@@ -81,7 +81,7 @@ bench: $(STAMP)
 OLDEST := langchain-core==1.4.7 langchain-mistralai==1.1.5 langchain==1.3.0 llama-index-core==0.14.5 llama-index-llms-mistralai==0.11.0 mistralai==3.0.0
 constraints:  ## pins anew, the newest and the oldest; needs uv
 	printf '%s\n' $(OLDEST) | uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --extra langchain --extra agents --extra llama-index --extra cli --extra audit --extra dotenv --extra testing --group dev \
+	  --extra langchain --extra agents --extra llama-index --extra cli --extra audit --extra scan --extra dotenv --extra testing --group dev \
 	  --constraints - pyproject.toml --output-file constraints-lowest.txt
 	uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --all-extras --group dev --group check pyproject.toml --output-file constraints.txt

@@ -8,6 +8,7 @@ from guard_integrations.cli.chat.command import chat
 from guard_integrations.cli.demo.command import demo
 from guard_integrations.cli.eval import evaluate
 from guard_integrations.cli.playground.command import run_playground
+from guard_integrations.cli.scan.command import scan
 
 __all__ = ["app"]
 
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals hold content and keys
 )
 app.command()(demo)
+app.command()(scan)
 app.command()(chat)
 app.add_typer(keys.app, name="keys")
 app.command()(audit)

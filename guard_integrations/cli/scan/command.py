@@ -1,0 +1,224 @@
+"""The `scan` command."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from guard_integrations.core.findings import Severity, Stage
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.scanner.injection import MODEL_RULE
+from guard_integrations.errors import GuardError, PolicyError
+
+if TYPE_CHECKING:
+    from guard_integrations.scan.files import File
+    from guard_integrations.scan.run import Sink, Totals
+
+__all__ = ["scan"]
+
+
+class _Stage(StrEnum):
+    DOCUMENT = "document"
+    INPUT = "input"
+    TOOL = "tool"
+    OUTPUT = "output"
+
+
+class _Format(StrEnum):
+    TABLE = "table"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    SARIF = "sarif"
+
+
+class _ReadAs(StrEnum):
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class _FailOn(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the options say."""
+
+    policy: GuardPolicy
+    stage: Stage
+    format: _Format
+    output: str | None
+    column: str | None
+    workers: int | None
+
+
+def scan(  # noqa: PLR0913 - an option each
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, URIs such as s3://…, or - for standard input.")],
+    *,
+    policy: Annotated[Path | None, typer.Option(help="A policy in TOML. [default: balanced]")] = None,
+    stage: Annotated[_Stage, typer.Option(help="Where the texts stand.")] = _Stage.DOCUMENT,
+    rules_only: Annotated[
+        bool, typer.Option("--rules-only", help="Without the injection model: ten times as fast.")
+    ] = False,
+    column: Annotated[str | None, typer.Option(help="The column of texts. [default: found]")] = None,
+    read_as: Annotated[_ReadAs | None, typer.Option(help="How all files are read. [default: by suffix]")] = None,
+    as_format: Annotated[
+        _Format | None, typer.Option("--format", help="How findings are written. [default: by --output, else table]")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="Where findings are written. [default: standard output]")] = None,
+    fail_on: Annotated[_FailOn, typer.Option(help="The least severity for exit code 1.")] = _FailOn.LOW,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one a core]")] = None,
+) -> None:
+    """Finds injections, personal data, secrets and markup in files of any size.
+
+    Reads text, Markdown, HTML, JSON lines, CSV and Parquet. Findings say where and why, never what: offsets are
+    characters of the row's text, and a text file is one row.
+
+    Exit code 0: nothing found; 1: findings as severe as --fail-on; 2: it could not run, or a file could not be read.
+    Rows that are broken are counted and said.
+    """
+    problem = _missing()
+    totals: Totals | None = None
+    if not problem:
+        try:
+            asked = _Asked(
+                policy=_policy(policy, rules_only=rules_only),
+                stage=stage.value,
+                format=_format(as_format, output),
+                output=output,
+                column=column,
+                workers=workers,
+            )
+            totals = _run(paths, asked, read_as)
+        except GuardError as error:
+            problem = str(error)
+    if totals is None:
+        typer.echo(problem, err=True)
+        raise typer.Exit(2)
+    raise typer.Exit(_code(totals, fail_on))
+
+
+def _missing() -> str:
+    try:
+        import pyarrow  # noqa: F401, ICN001, PLC0415 - an extra
+    except ModuleNotFoundError:
+        return "scan needs an extra: pip install 'guard-integrations[scan]'"
+    return ""
+
+
+def _policy(path: Path | None, *, rules_only: bool) -> GuardPolicy:
+    policy = GuardPolicy() if path is None else GuardPolicy.from_toml(path)
+    if not rules_only:
+        return policy
+    return policy.model_copy(update={"disabled_rules": policy.disabled_rules | {MODEL_RULE}})
+
+
+def _format(asked: _Format | None, output: str | None) -> _Format:
+    suffixes = {".jsonl": _Format.JSONL, ".parquet": _Format.PARQUET, ".sarif": _Format.SARIF}
+    chosen = asked or (suffixes.get(Path(output).suffix.lower()) if output else _Format.TABLE)
+    if chosen is None:
+        raise PolicyError(f"--output: a name that ends in {', '.join(suffixes)}, or a --format beside it")
+    if chosen is _Format.PARQUET and output is None:
+        raise PolicyError("--format parquet needs --output")
+    if chosen is _Format.TABLE and output is not None:
+        raise PolicyError("--format table is for a terminal: leave --output out, or choose another format")
+    return chosen
+
+
+def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
+    from guard_integrations.scan.files import Unreadable, discover  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.local import cores, run_local  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.run import scan as run  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.table import Scanner  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.work import Work  # noqa: PLC0415 - an extra
+
+    problem = ""
+    files: list[File] = []
+    try:
+        files = list(discover(paths, read_as.value if read_as else None))
+    except Unreadable as error:
+        problem = str(error)
+    if problem or not files:
+        raise PolicyError(problem or "there is no file to scan: text, Markdown, HTML, JSON lines, CSV or Parquet")
+    work = Work(scanner=Scanner(asked.policy, asked.stage))
+    workers = asked.workers or cores()
+    with _sink(asked) as sink, _progress(sum(file.size for file in files)) as progress:
+        totals = run(
+            files,
+            lambda units: run_local(units, work, workers),
+            [sink],
+            column=asked.column,
+            progress=progress,
+        )
+    _say(totals)
+    return totals
+
+
+@contextmanager
+def _sink(asked: _Asked) -> Iterator["Sink"]:
+    from guard_integrations.cli.scan.table import Summary  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.sarif import Sarif  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.sinks import JsonLines, Parquet  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.writing import writing  # noqa: PLC0415 - an extra
+
+    if asked.format is _Format.TABLE:
+        yield Summary(Console())
+        return
+    with ExitStack() as stack:
+        if asked.output is None:
+            write: Callable[[str], object] = sys.stdout.write
+        else:
+            file = stack.enter_context(writing(asked.output))
+            if asked.format is _Format.PARQUET:
+                yield Parquet(file)
+                return
+            write = lambda text: file.write(text.encode())  # noqa: E731 - bound to the file
+        yield Sarif(write, _rationales()) if asked.format is _Format.SARIF else JsonLines(write)
+
+
+def _rationales() -> dict[str, str]:
+    from guard_integrations.scan.rationales import rationales  # noqa: PLC0415 - an extra
+
+    return rationales()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[["Totals"], object]]:
+    err = Console(stderr=True)
+    columns = (BarColumn(), TextColumn("{task.percentage:.0f} %"), TransferSpeedColumn(), TimeRemainingColumn())
+    counts = TextColumn("{task.fields[findings]:,} found")
+    with Progress("Scanning", *columns, counts, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=total or None, findings=0)
+        yield lambda totals: bar.update(task, completed=totals.size, findings=totals.findings)
+
+
+def _say(totals: "Totals") -> None:
+    for problem in totals.problems:
+        typer.echo(problem, err=True)
+    said = f"{totals.files:,} files, {totals.rows:,} rows, {totals.size / 1e6:,.1f} MB: {totals.findings:,} findings"
+    if totals.broken:
+        said += f"; {totals.broken:,} rows broken"
+    typer.echo(said, err=True)
+
+
+def _code(totals: "Totals", fail_on: _FailOn) -> int:
+    if totals.problems:
+        return 2
+    if fail_on is _FailOn.NEVER:
+        return 0
+    return int(totals.at_least(Severity(fail_on.value)) > 0)

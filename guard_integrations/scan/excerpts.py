@@ -1,0 +1,79 @@
+"""Pieces of the texts around findings, for the one report that shows them."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+__all__ = ["EXCERPTS", "MOST", "excerpts_of"]
+
+MOST: Final = 200
+"""Excerpts of one table."""
+_AROUND: Final = 160
+_LONGEST: Final = 2_000
+"""Characters between the first and the last finding of an excerpt, which is cut at twice as many."""
+
+_MARK: Final = pa.struct([
+    pa.field("start", pa.int64()), pa.field("end", pa.int64()),
+    pa.field("rule", pa.string()), pa.field("severity", pa.string()), pa.field("action", pa.string()),
+])  # fmt: skip
+EXCERPTS: Final = pa.schema([
+    pa.field("path", pa.string()), pa.field("row", pa.int64()), pa.field("line", pa.int64()),
+    pa.field("start", pa.int64()), pa.field("text", pa.large_string()), pa.field("marks", pa.list_(_MARK)),
+])  # fmt: skip
+"""`start` is the excerpt's first character in the row's text; the marks are counted in the excerpt."""
+
+
+def excerpts_of(table: pa.Table, findings: pa.Table) -> pa.Table:
+    """The surroundings of findings, those that touch taken together; the first `MOST` of them.
+
+    Args:
+        table: what was scanned.
+        findings: what was found in it.
+    """
+    texts = dict(zip(table["row"].to_pylist(), table["text"].to_pylist(), strict=True))
+    columns = (findings[name].to_pylist() for name in ("row", "line", "start", "end", "rule", "severity", "action"))
+    by_row: dict[int, list[_Mark]] = {}
+    for row, *mark in zip(*columns, strict=True):
+        by_row.setdefault(row, []).append(_Mark(*mark))
+    path = table["path"][0].as_py() if table.num_rows else ""
+    groups = ((row, group) for row, marks in by_row.items() for group in _grouped(marks))
+    made = [_excerpt(path, row, texts[row], group) for row, group in islice(groups, MOST)]
+    return pa.Table.from_pylist(made, schema=EXCERPTS)
+
+
+class _Mark(NamedTuple):
+    line: int | None
+    start: int
+    end: int
+    rule: str
+    severity: str
+    action: str
+
+
+def _grouped(marks: list[_Mark]) -> Iterator[list[_Mark]]:
+    """Marks whose surroundings touch, as long as they are not too many for one excerpt."""
+    group: list[_Mark] = []
+    for mark in marks:
+        if group and (
+            mark.start - 2 * _AROUND > max(one.end for one in group) or mark.start - group[0].start > _LONGEST
+        ):
+            yield group
+            group = []
+        group.append(mark)
+    if group:
+        yield group
+
+
+def _excerpt(path: str, row: int, text: str, group: list[_Mark]) -> dict[str, object]:
+    start = max(0, group[0].start - _AROUND)
+    end = min(len(text), max(one.end for one in group) + _AROUND, start + 2 * _LONGEST)
+    marks = [
+        {"start": one.start - start, "end": min(one.end, end) - start, **_said(one)} for one in group if one.start < end
+    ]
+    return {"path": path, "row": row, "line": group[0].line, "start": start, "text": text[start:end], "marks": marks}
+
+
+def _said(mark: _Mark) -> dict[str, str]:
+    return {"rule": mark.rule, "severity": mark.severity, "action": mark.action}
