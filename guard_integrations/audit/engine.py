@@ -12,7 +12,7 @@ from typing import Final
 
 from guard_integrations.audit.baseline import load_baseline, unknown
 from guard_integrations.audit.config import AuditConfig
-from guard_integrations.audit.guards import facts_of
+from guard_integrations.audit.facts import facts_of
 from guard_integrations.audit.history import history
 from guard_integrations.audit.model import (
     AuditFinding,

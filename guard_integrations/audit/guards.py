@@ -3,12 +3,12 @@
 A guard is recognised by the name it is imported under and used by; an import alone guards nothing.
 """
 
+import re
 from typing import Final
 
-from guard_integrations.audit.model import FileFacts, Guard, Language
-from guard_integrations.audit.source import SourceFile
+from guard_integrations.audit.model import Guard
 
-__all__ = ["facts_of", "guards_named"]
+__all__ = ["guards_named"]
 
 _ALL: Final = frozenset({Guard.INPUT, Guard.OUTPUT, Guard.MODERATION})
 _OWN: Final = "guard_integrations."
@@ -38,15 +38,23 @@ _GUARDS: Final[dict[str, frozenset[Guard]]] = {
     "MetadataSpanHandler": frozenset({Guard.LOGGING}),
 }
 _OTHERS: Final[dict[str, frozenset[Guard]]] = {
-    "nemoguardrails.": _ALL | {Guard.NODES},
-    "llm_guard.": frozenset({Guard.INPUT, Guard.OUTPUT}),
-    "guardrails.": frozenset({Guard.INPUT, Guard.OUTPUT}),
+    "nemoguardrails.": _ALL | {Guard.NODES, Guard.TOOLS},
+    "llm_guard.": _ALL,
+    "guardrails.": _ALL,
+    "lakera": _ALL,
+    "rebuff.": frozenset({Guard.INPUT}),
     "langchain.agents.middleware.PIIMiddleware": frozenset({Guard.INPUT, Guard.OUTPUT}),
     "langchain.agents.middleware.HumanInTheLoopMiddleware": frozenset({Guard.TOOLS}),
+    "langchain_openai.middleware.OpenAIModerationMiddleware": _ALL,
+    "langchain.piiMiddleware": frozenset({Guard.INPUT, Guard.OUTPUT}),
+    "langchain.piiRedactionMiddleware": frozenset({Guard.INPUT, Guard.OUTPUT}),
+    "langchain.humanInTheLoopMiddleware": frozenset({Guard.TOOLS}),
+    "langchain.openAIModerationMiddleware": _ALL,
+    "llama_index.core.postprocessor.PIINodePostprocessor": frozenset({Guard.NODES}),
+    "llama_index.core.postprocessor.NERPIINodePostprocessor": frozenset({Guard.NODES}),
+    "llama_index.postprocessor.presidio.": frozenset({Guard.NODES}),
 }
-_CLIENTS: Final = ("mistralai.", "langchain_mistralai.", "llama_index.llms.", "langchain.", "langchain_core.")
-
-_PACKAGES: Final = ("@mistralai/", "@langchain/", "langchain", "@llamaindex/", "llamaindex", "@ai-sdk/mistral")
+_MODERATES: Final = re.compile(r"\.classifiers\.moderate\w*$|\.moderations\.create$|OpenAIModerationChain")
 
 
 def guards_named(name: str) -> frozenset[Guard]:
@@ -56,27 +64,6 @@ def guards_named(name: str) -> frozenset[Guard]:
             if found := _GUARDS.get(part.removesuffix("()")):
                 return found
         return frozenset()
-    if name.endswith((".classifiers.moderate", ".classifiers.moderate_chat", ".classifiers.moderateChat")):
+    if _MODERATES.search(name):
         return frozenset({Guard.MODERATION})
     return next((found for prefix, found in _OTHERS.items() if name.startswith(prefix)), frozenset())
-
-
-def facts_of(file: SourceFile) -> FileFacts:
-    """What a file adds to what is known of the project."""
-    guards: frozenset[Guard] = frozenset()
-    model = False
-    if file.language is Language.PYTHON and "import" in file.text:
-        module = file.python
-        model = any(name.startswith(_CLIENTS) for name in module.imports.values())
-        for call in module.calls:
-            guards |= guards_named(module.name(call.func))
-            if any(keyword.arg == "guardrails" for keyword in call.keywords):
-                guards |= {Guard.MODERATION}
-    elif file.language is Language.SCRIPT and ("import" in file.text or "require" in file.text):
-        script = file.script
-        model = any(name.startswith(_PACKAGES) for name in script.imports.values())
-        for made in script.calls:
-            guards |= guards_named(script.name(script.function(made)))
-            if script.option(made, "guardrails") is not None:
-                guards |= {Guard.MODERATION}
-    return FileFacts(path=file.path, guards=guards, model=model)

@@ -121,7 +121,7 @@ class ScriptModule:
             while node.kind() in _WRAPPERS and (inner := _named(node)):
                 node = inner[0]
             values = self.values(node)
-            if len(values) != 1 or self._parameter(values[0]):
+            if len(values) != 1 or self.is_parameter(values[0]):
                 break
             node = values[0]
         return node
@@ -165,7 +165,7 @@ class ScriptModule:
         """What a node is made of, and whether it is an origin itself."""
         kind = node.kind()
         if kind in _IDENTIFIERS:
-            values = [] if self._parameter(node) else self.values(node)
+            values = [] if self.is_parameter(node) else self.values(node)
             return values, not values
         if kind in _MEMBERS:
             root = node
@@ -203,10 +203,10 @@ class ScriptModule:
         if kind in _IDENTIFIERS:
             if node.text() in self.imports:
                 return self.imports[node.text()]
-            if self._parameter(node):
+            if self.is_parameter(node):
                 return self._typed(node)
             values = self.values(node)
-            names = (self._typed(value) if self._parameter(value) else self.name(value) for value in values)
+            names = (self._typed(value) if self.is_parameter(value) else self.name(value) for value in values)
             return next(filter(None, names), "") if values else node.text()
         return "this" if kind == "this" else ""
 
@@ -217,7 +217,7 @@ class ScriptModule:
         kind = annotation.find(kind="type_identifier") if annotation is not None else None
         return f"{self.imports.get(kind.text(), kind.text())}()" if kind is not None else ""
 
-    def _parameter(self, node: SgNode) -> bool:
+    def is_parameter(self, node: SgNode) -> bool:
         """Whether a node is where a parameter is declared."""
         return node.kind() in _PATTERNS and _key(node) in self._parameters
 

@@ -37,7 +37,7 @@ _SHAPES = {  # prefix, alphabet, length of the rest
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """A fault that a reviewer would report: `line` counts as the audit's `file_line` does, `cell` those of notebooks."""
+    """A fault that a reviewer would report; in notebooks, `line` counts in the cell, and is 0 in what was put out."""
 
     id: str
     path: str
@@ -109,58 +109,25 @@ def _secret(project: str, name: str) -> str:
 
 
 def _notebook(lines: list[str]) -> tuple[str, dict[int, tuple[int, int]]]:
-    """A notebook, and for each line of the percent format its line in the joined code, and its cell."""
+    """A notebook, and of each line of the percent format the line in its cell (0 in what was put out) and the cell."""
     cells: list[dict] = []
     places: dict[int, tuple[int, int]] = {}
-    joined = 1
-    output: list[str] | None = None
+    into: list[str] = []
     for number, line in enumerate(lines, start=1):
-        if header := _CELL.match(line):
-            output = None
-            if header["kind"] == "output":
-                output = []
-                cells[-1]["outputs"].append({"output_type": "stream", "name": "stdout", "text": output})
-                continue
-            kind = header["kind"] or "code"
-            cells.append({"cell_type": kind, "metadata": {}, "source": []})
-            if kind == "code":
-                cells[-1] |= {"execution_count": 1, "outputs": []}
-                joined += 1
-            continue
-        (cells[-1]["source"] if output is None else output).append(line + "\n")
-        if output is None and cells[-1]["cell_type"] == "code":
-            places[number] = (joined - 1, len(cells))
-            joined += 1
+        header = _CELL.match(line)
+        if header is None:
+            into.append(line + "\n")
+            output = bool(cells[-1].get("outputs"))
+            places[number] = (0 if output else len(into), len(cells))
+        elif header["kind"] == "output":
+            into = []
+            cells[-1]["outputs"].append({"output_type": "stream", "name": "stdout", "text": into})
         else:
-            places[number] = (0, len(cells))
-    # Each code cell but its last line ends in a line break, as Jupyter writes it.
-    for cell in cells:
-        if cell["source"]:
-            cell["source"][-1] = cell["source"][-1].rstrip("\n")
-    # A cell of n lines takes n lines of the joined text.
-    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}, indent=1), _recount(
-        cells, places, lines
-    )
-
-
-def _recount(cells: list[dict], places: dict[int, tuple[int, int]], lines: list[str]) -> dict[int, tuple[int, int]]:
-    starts: dict[int, int] = {}
-    at = 1
-    for number, cell in enumerate(cells, start=1):
-        if cell["cell_type"] == "code":
-            starts[number] = at
-            at += max(len(cell["source"]), 1)
-    inside: Counter[int] = Counter()
-    found: dict[int, tuple[int, int]] = {}
-    for number in range(1, len(lines) + 1):
-        if number in places:
-            line, cell = places[number]
-            if line:
-                found[number] = (starts[cell] + inside[cell], cell)
-                inside[cell] += 1
-            else:
-                found[number] = (0, cell)
-    return found
+            into = []
+            cells.append({"cell_type": header["kind"] or "code", "metadata": {}, "source": into})
+            if header["kind"] is None:
+                cells[-1] |= {"execution_count": 1, "outputs": []}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}, indent=1), places
 
 
 def write_project(root: Path, project: Planted) -> Path:
@@ -190,7 +157,17 @@ class Score:
     right: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
     false: Counter[str] = field(default_factory=Counter)
-    words: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list, repr=False)
+    skipped: list[str] = field(default_factory=list)
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            self.right + other.right,
+            self.missed + other.missed,
+            self.false + other.false,
+            self.words + other.words,
+            self.skipped + other.skipped,
+        )
 
     @property
     def precision(self) -> float:
@@ -231,15 +208,16 @@ def _same(fault: Fault, finding: AuditFinding) -> bool:
         return fault.cell == finding.cell
     if finding.commit is not None:
         return True
-    last = finding.file_line + finding.end_line - finding.line
-    return finding.file_line <= fault.line <= last
+    return fault.cell == (finding.cell or 0) and finding.line <= fault.line <= finding.end_line
 
 
 def measure(part: str) -> Score:
     score = Score()
     for project in projects(part):
         with tempfile.TemporaryDirectory() as folder:
-            score.add(project, audit(write_project(Path(folder), project)).findings)
+            report = audit(write_project(Path(folder), project))
+            score.add(project, report.findings)
+            score.skipped += [f"{project.name} {each.path}: {each.reason}" for each in report.skipped]
     return score
 
 

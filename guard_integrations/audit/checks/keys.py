@@ -1,17 +1,27 @@
 """Keys where they do not belong."""
 
+import ast
+import re
 from collections.abc import Iterator
 from typing import Final
 
+from guard_integrations.audit.checks._examples import python, script
 from guard_integrations.audit.model import KEY, Check, Example, Hit, Language
+from guard_integrations.audit.names import KEY_NAME
 from guard_integrations.audit.source import SourceFile
+from guard_integrations.audit.walk import is_env, is_env_example
 from guard_integrations.core.findings import Severity
 
-__all__ = ["HARD_CODED_KEY"]
+__all__ = ["HARD_CODED_KEY", "KEY_FROM_ELSEWHERE"]
+
+_FILES: Final = re.compile(
+    r"(?:^|\.)(?:open|json\.load|tomllib\.load|yaml\.(?:safe_)?load|read_text|read_bytes)$|ArgumentParser\(\)\.parse_args$"
+)
+_MOUNTED: Final = re.compile(r"secret|vault|credentials/", re.IGNORECASE)
 
 
 def _hard_coded(file: SourceFile) -> Iterator[Hit]:
-    if file.language is Language.CONFIG and file.name.startswith(".env"):
+    if is_env(file.path) and not is_env_example(file.path):
         return  # where keys belong; GI002 looks whether it is ignored
     for secret in file.secrets:
         yield file.hit(secret, f"A secret ({secret.rule}) is written into the file.")
@@ -32,24 +42,99 @@ HARD_CODED_KEY: Final = Check(
     ),
     languages=frozenset(Language),
     bad=(
-        Example(files={"app.py": f'from mistralai import Mistral\n\nclient = Mistral(api_key="{KEY}")\n'}),
-        Example(files={"app.ts": f'const client = new Mistral({{ apiKey: "{KEY}" }});\n'}),
+        python(f'from mistralai import Mistral\n\nclient = Mistral(api_key="{KEY}")\n'),
+        script(f'const client = new Mistral({{ apiKey: "{KEY}" }});\n'),
         Example(files={"Dockerfile": f"FROM python:3.12\nENV MISTRAL_API_KEY={KEY}\n"}),
         Example(files={"compose.yaml": f"services:\n  app:\n    environment:\n      MISTRAL_API_KEY: {KEY}\n"}),
-    ),
-    good=(
+        Example(files={".env.example": f"MISTRAL_API_KEY={KEY}\n"}),
         Example(
             files={
-                "app.py": 'import os\nfrom mistralai import Mistral\n\nclient = Mistral(api_key=os.environ["MISTRAL_API_KEY"])\n'
+                "a.ipynb": (
+                    '{"nbformat": 4, "metadata": {}, "cells": [{"cell_type": "code", "source": ["!env"], "outputs": '
+                    '[{"output_type": "stream", "text": ["MISTRAL_API_KEY=' + KEY + '"]}]}]}'
+                )
             }
         ),
-        Example(files={"app.py": 'client = Mistral(api_key="your_api_key_goes_right_here_thx")\n'}),
+    ),
+    good=(
+        python('import os\nfrom mistralai import Mistral\n\nclient = Mistral(api_key=os.environ["MISTRAL_API_KEY"])\n'),
+        python('client = Mistral(api_key="your_api_key_goes_right_here_thx")\n'),
         Example(
             files={"compose.yaml": "services:\n  app:\n    environment:\n      MISTRAL_API_KEY: ${MISTRAL_API_KEY}\n"}
         ),
+        Example(files={".env.example": "MISTRAL_API_KEY=\n"}),
     ),
     inspect=_hard_coded,
     in_tests=True,
     in_history=True,
+    checklist=True,
+)
+
+
+def _from_elsewhere(file: SourceFile) -> Iterator[Hit]:
+    module = file.python
+    told: set[ast.AST] = set()
+    for node in module.nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value):
+                place: ast.AST = node
+            case ast.keyword(arg=str(name), value=value):
+                place = value
+            case _:
+                continue
+        if not KEY_NAME.search(name) or module.resolve(value) in told:
+            continue
+        source = _file_or_argument(file, value)
+        if source:
+            told.add(value)
+            yield file.hit(place, f"The key comes from {source}, not from the environment or a secret manager.")
+
+
+def _file_or_argument(file: SourceFile, value: ast.expr) -> str:
+    module = file.python
+    origins = module.origins(value)
+    names = [module.name(each.func if isinstance(each, ast.Call) else each) for each in origins]
+    texts = [str(each.value) for each in origins if isinstance(each, ast.Constant)]
+    if any(_MOUNTED.search(text) for text in (*names, *(text for text in texts if "/" in text))):
+        return ""
+    for each in origins:
+        if not isinstance(each, ast.Call):
+            continue
+        if _FILES.search(module.name(each.func) or (each.func.attr if isinstance(each.func, ast.Attribute) else "")):
+            return "the command line" if "parse_args" in ast.dump(each.func) else "a plain file"
+    return ""
+
+
+KEY_FROM_ELSEWHERE: Final = Check(
+    id="GI001",
+    name="key-not-from-environment",
+    severity=Severity.MEDIUM,
+    title="A key does not come from the environment or a secret manager",
+    rationale=(
+        "A key in a configuration file is copied, committed and backed up with it; a key on the command line is seen by "
+        "every process of the machine and kept in the shell's history."
+    ),
+    remediation='Read the key from the environment (os.environ["MISTRAL_API_KEY"], KeyRing.from_env()) or a secret manager.',
+    keywords=("mistral", "langchain", "llama_index"),
+    bad=(
+        python(
+            'import json\nfrom mistralai import Mistral\nclient = Mistral(api_key=json.load(open("c.json"))["key"])\n'
+        ),
+        python(
+            "import argparse\nfrom mistralai import Mistral\nargs = argparse.ArgumentParser().parse_args()\n"
+            "client = Mistral(api_key=args.key)\n"
+        ),
+    ),
+    good=(
+        python('import os\nfrom mistralai import Mistral\nclient = Mistral(api_key=os.environ["MISTRAL_API_KEY"])\n'),
+        python(
+            'from mistralai import Mistral\nclient = Mistral(api_key=open("/run/secrets/mistral").read().strip())\n'
+        ),
+        python(
+            "import boto3, json\nfrom mistralai import Mistral\nraw = boto3.client('secretsmanager').get_secret_value()\n"
+            'client = Mistral(api_key=json.loads(raw["SecretString"])["key"])\n'
+        ),
+    ),
+    inspect=_from_elsewhere,
     checklist=True,
 )

@@ -1,0 +1,246 @@
+"""What becomes of a key that was read as it should be."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from guard_integrations.audit.checks._examples import python
+from guard_integrations.audit.model import KEY, Check, Example, Guard, Hit, Language
+from guard_integrations.audit.model_use import use_of
+from guard_integrations.audit.names import KEY_NAME
+from guard_integrations.audit.secrets import find_secrets
+from guard_integrations.audit.source import SourceFile
+from guard_integrations.core.findings import Severity
+
+__all__ = ["KEY_PRINTED", "KEY_SHARED", "KEY_STATIC", "KEY_STRING"]
+
+_LOGS: Final = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "echo"})
+_FORMATS: Final = frozenset({"format", "join", "dumps"})
+_SETTINGS: Final = re.compile(r"(?:BaseSettings|Settings|Config|Configuration)$")
+_STAGES: Final = re.compile(
+    r"(?:^|[._/\-])(prod(?:uction)?|live|stag(?:e|ing)|dev(?:elopment)?|test|qa|preprod|uat)(?=[._/\-]|$)"
+)
+_DEPLOYED: Final = (
+    "Dockerfile", "Containerfile", "Procfile", "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml",
+    "fly.toml", "app.yaml", "vercel.json", "render.yaml", "template.yaml", "serverless.yml", "k8s", "chart", "helm",
+)  # fmt: skip
+
+
+def _printed(file: SourceFile) -> Iterator[Hit]:
+    for call in file.python.calls:
+        last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if last in _LOGS and any(_shows_key(file, argument) for argument in call.args):
+            yield file.hit(call, "A key is written to a log or to the terminal.")
+
+
+def _shows_key(file: SourceFile, node: ast.expr) -> bool:  # noqa: PLR0911 - one case per kind of expression
+    """Whether a value is a key, or text with a whole key in it; its length or its first letters are none."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            if KEY_NAME.search(name) and not name.lower().endswith("tokens"):
+                return not isinstance(file.python.resolve(node), ast.Call) or _reads_environment(file, node)
+            return _holds_header(file, file.python.resolve(node))
+        case ast.JoinedStr(values=values):
+            return any(isinstance(value, ast.FormattedValue) and _shows_key(file, value.value) for value in values)
+        case ast.BinOp(left=left, right=right):
+            return _shows_key(file, left) or _shows_key(file, right)
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            return any(_shows_key(file, element) for element in elements)
+        case ast.Call(func=ast.Attribute(attr=attr), args=arguments) if attr in _FORMATS:
+            return any(_shows_key(file, argument) for argument in arguments)
+        case ast.Call(func=ast.Attribute(attr="get_secret_value")):
+            return True
+        case ast.Call() | ast.Subscript():
+            return _reads_environment(file, node)
+        case _:
+            return False
+
+
+def _reads_environment(file: SourceFile, node: ast.expr) -> bool:
+    """Whether a value is an environment variable that is named as a key is."""
+    resolved = file.python.resolve(node)
+    match resolved:
+        case ast.Call(func=function, args=[ast.Constant(value=str(key)), *_]):
+            return file.python.name(function) in {"os.getenv", "os.environ.get"} and bool(KEY_NAME.search(key))
+        case ast.Subscript(value=value, slice=ast.Constant(value=str(key))):
+            return file.python.name(value) == "os.environ" and bool(KEY_NAME.search(key))
+        case _:
+            return False
+
+
+def _holds_header(file: SourceFile, node: ast.AST) -> bool:
+    keys = node.keys if isinstance(node, ast.Dict) else []
+    return any(str(file.python.constant(key)).lower() in {"authorization", "x-api-key"} for key in keys)
+
+
+KEY_PRINTED: Final = Check(
+    id="GI017",
+    name="key-printed",
+    severity=Severity.HIGH,
+    title="A key is printed or logged",
+    rationale="Logs are kept for months and read by more people and programs than the key is meant for.",
+    remediation="Log a label of the key (KeyRing shows `key-1`), never the key or the headers that carry it.",
+    keywords=("key", "token", "authorization"),
+    bad=(
+        python('import os\napi_key = os.environ["MISTRAL_API_KEY"]\nprint(f"using {api_key}")\n'),
+        python('import logging\nheaders = {"Authorization": "Bearer x"}\nlogging.debug("calling with %s", headers)\n'),
+        python('import os\nprint(os.environ["MISTRAL_API_KEY"])\n'),
+    ),
+    good=(
+        python('import os\napi_key = os.environ["MISTRAL_API_KEY"]\nprint(len(api_key), bool(api_key), "api_key")\n'),
+        python("def f(usage):\n    print(usage.total_tokens, usage.prompt_tokens)\n"),
+    ),
+    inspect=_printed,
+)
+
+
+def _plain(file: SourceFile) -> Iterator[Hit]:
+    for node in file.python.nodes:
+        if not isinstance(node, ast.ClassDef) or not _SETTINGS.search(node.name):
+            continue
+        bases = [file.python.name(base) for base in node.bases]
+        if not any(base.endswith(("BaseSettings", "BaseModel")) for base in bases):
+            continue
+        for field in node.body:
+            match field:
+                case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation) if KEY_NAME.search(name):
+                    if ast.unparse(annotation).replace(" ", "") in {"str", "str|None", "Optional[str]", "None|str"}:
+                        yield file.hit(field, f"{name} is a plain string: it shows in every repr, trace and error.")
+
+
+KEY_STRING: Final = Check(
+    id="GI018",
+    name="key-plain-string",
+    severity=Severity.LOW,
+    title="Settings keep a key as a plain string",
+    rationale="A settings object ends up in a debugger, a validation error or a log, and its repr shows every `str`.",
+    remediation="Type the field pydantic.SecretStr, and call get_secret_value() where the client is made.",
+    keywords=("settings", "config"),
+    bad=(
+        python("from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n    mistral_api_key: str\n"),
+        python(
+            "from pydantic import BaseModel\nclass AppConfig(BaseModel):\n    api_key: str | None = None\n",
+        ),
+    ),
+    good=(
+        python(
+            "from pydantic import SecretStr\nfrom pydantic_settings import BaseSettings\n"
+            "class Settings(BaseSettings):\n    mistral_api_key: SecretStr\n    model: str\n"
+        ),
+    ),
+    inspect=_plain,
+)
+
+
+def _shared(file: SourceFile) -> Iterator[Hit]:
+    """Looks from the file of one environment into those of the others; told once, in the last by name."""
+    stage = _STAGES.search(file.path)
+    if stage is None or not file.secrets:
+        return
+    root = Path(file.project.root)
+    pattern = PurePosixPath(_STAGES.sub(lambda match: match[0].replace(match[1], "*"), file.path)).as_posix()
+    for other in sorted(root.glob(pattern)):
+        path = other.relative_to(root).as_posix()
+        theirs = _STAGES.search(path)
+        # Of two files the one with the graver name is told: production comes after development, dev, staging... not by name.
+        if theirs is None or _gravity(theirs[1]) >= _gravity(stage[1]) or not other.is_file():
+            continue
+        text = other.read_text(encoding="utf-8", errors="replace")
+        values = {text[secret.start : secret.end] for secret in find_secrets(text)}
+        for secret in file.secrets:
+            if file.text[secret.start : secret.end] in values:
+                yield file.hit(secret, f"This key is also used in {path}.")
+                values.discard(file.text[secret.start : secret.end])
+
+
+def _gravity(stage: str) -> int:
+    """Of two environments with the same key, the graver one is told."""
+    order = ("dev", "test", "qa", "uat", "stag", "preprod", "live", "prod")
+    return next((rank for rank, name in enumerate(order) if stage.startswith(name)), 0)
+
+
+KEY_SHARED: Final = Check(
+    id="GI019",
+    name="one-key-for-all-environments",
+    severity=Severity.MEDIUM,
+    title="The same key in several environments",
+    rationale=(
+        "What leaks from a test system then opens production; limits are shared, and the key cannot be revoked in one "
+        "place without stopping the other."
+    ),
+    remediation="Create a key per environment, in workspaces of their own.",
+    languages=frozenset({Language.CONFIG, Language.TEXT}),
+    bad=(
+        Example(
+            files={
+                "deploy/values.staging.yaml": f"MISTRAL_API_KEY: {KEY}\n",
+                "deploy/values.production.yaml": f"MISTRAL_API_KEY: {KEY}\n",
+            }
+        ),
+    ),
+    good=(
+        Example(
+            files={
+                "deploy/values.staging.yaml": f"MISTRAL_API_KEY: {KEY}\n",
+                "deploy/values.production.yaml": "MISTRAL_API_KEY: ${MISTRAL_API_KEY}\n",
+            }
+        ),
+    ),
+    in_tests=True,
+    inspect=_shared,
+)
+
+
+def _static(file: SourceFile) -> Iterator[Hit]:
+    root = Path(file.project.root)
+    if not any((root / name).exists() for name in _DEPLOYED):
+        return
+    for call in use_of(file).clients:
+        if isinstance(file.python.scope(call), ast.Module):
+            yield file.hit(
+                call,
+                "This client keeps the one key it is made with for as long as the server runs.",
+                unless=frozenset({Guard.ROTATION}),
+                given=frozenset({"web"}),
+            )
+
+
+KEY_STATIC: Final = Check(
+    id="GI010",
+    name="no-key-rotation",
+    severity=Severity.LOW,
+    title="A deployed server with one key and no rotation",
+    rationale=(
+        "A key that is never changed stays useful to whoever once copied it, and when it is revoked or out of quota "
+        "every request fails until somebody deploys."
+    ),
+    remediation="Give the client a key ring: GuardedChatMistralAI(keys=KeyRing.from_env()); or read the key from a secret manager.",
+    once=True,
+    bad=(
+        Example(
+            files={
+                "Dockerfile": "FROM python:3.12\n",
+                "app.py": (
+                    "import os\nfrom fastapi import FastAPI\nfrom mistralai import Mistral\n"
+                    'app = FastAPI()\nclient = Mistral(api_key=os.environ["MISTRAL_API_KEY"])\n'
+                ),
+            }
+        ),
+    ),
+    good=(
+        Example(
+            files={
+                "Dockerfile": "FROM python:3.12\n",
+                "app.py": (
+                    "from fastapi import FastAPI\nfrom guard_integrations import KeyRing\n"
+                    "from guard_integrations.langchain import GuardedChatMistralAI\n"
+                    "app = FastAPI()\nllm = GuardedChatMistralAI(keys=KeyRing.from_env())\n"
+                ),
+            }
+        ),
+        python('import os\nfrom mistralai import Mistral\nclient = Mistral(api_key=os.environ["MISTRAL_API_KEY"])\n'),
+    ),
+    inspect=_static,
+)
