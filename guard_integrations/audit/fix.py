@@ -26,7 +26,7 @@ __all__ = ["Change", "apply", "fixes"]
 
 _MODEL: Final = "mistral-moderation-2603"
 _OLD_MODEL: Final = re.compile(r"mistral-moderation-(?:latest|2411)")
-_PASSES: Final = re.compile(r"""(block_on_error["']?\s*[:=]\s*)(False|false)""")
+_PASSES: Final = re.compile(r"""(block(?:_on_e|OnE)rror["']?\s*[:=]\s*)(False|false)""")
 _TELLS: Final = re.compile(r"""(["']?action["']?\s*[:=]\s*["'])none(?=["'])""")
 _NAME: Final = re.compile(r"([A-Za-z_]\w*)\W{1,4}$")
 _IGNORED: Final = ".env\n.env.*\n!.env.example\n"

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from guard_integrations.audit.config import AuditConfig
 from guard_integrations.audit.engine import audit
 from guard_integrations.audit.model import AuditFinding
 
@@ -215,7 +216,7 @@ def measure(part: str) -> Score:
     score = Score()
     for project in projects(part):
         with tempfile.TemporaryDirectory() as folder:
-            report = audit(write_project(Path(folder), project))
+            report = audit(write_project(Path(folder), project), config=AuditConfig(history=True))
             score.add(project, report.findings)
             score.skipped += [f"{project.name} {each.path}: {each.reason}" for each in report.skipped]
     return score

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
+from ast_grep_py import SgNode
+
 from guard_integrations.audit.checks._examples import python, script
 from guard_integrations.audit.model import Check, Hit, Language
 from guard_integrations.audit.source import SourceFile
@@ -17,23 +19,33 @@ _IDLE: Final = 'The guardrail finds and does not block: its action is not "block
 
 
 def _in_python(file: SourceFile) -> Iterator[Hit]:
-    module = file.python
-    for node in module.nodes:
-        if not isinstance(node, ast.Dict):
+    for node in file.python.nodes:
+        if not isinstance(node, ast.Dict) or None in node.keys:
             continue
-        pairs = {module.constant(key): value for key, value in zip(node.keys, node.values, strict=True)}
-        classifier = next((pairs[key] for key in pairs if key in _CLASSIFIERS), None)
-        if classifier is None or None in node.keys:
+        pairs = _pairs(file, node)
+        classifier = next((pairs[key][1] for key in pairs if key in _CLASSIFIERS), None)
+        if classifier is None:
             continue
-        on_error = pairs.get("block_on_error")
-        if on_error is None or module.constant(on_error) is False:
-            yield file.hit(on_error or node, _OPEN)
-        inner = module.resolve(classifier)
+        yield from _unless(file, node, pairs.get("block_on_error"), off=False, message=_OPEN)
+        inner = file.python.resolve(classifier)
         if isinstance(inner, ast.Dict) and None not in inner.keys:
-            actions = {module.constant(key): value for key, value in zip(inner.keys, inner.values, strict=True)}
-            action = actions.get("action")
-            if action is None or module.constant(action) == "none":
-                yield file.hit(action or inner, _IDLE)
+            yield from _unless(file, inner, _pairs(file, inner).get("action"), off="none", message=_IDLE)
+
+
+def _pairs(file: SourceFile, node: ast.Dict) -> dict[object, tuple[ast.expr, ast.expr]]:
+    """Keys and values of a dictionary, by what the keys are."""
+    pairs = zip(node.keys, node.values, strict=True)
+    return {file.python.constant(key): (key, value) for key, value in pairs if key is not None}
+
+
+def _unless(
+    file: SourceFile, owner: ast.Dict, pair: tuple[ast.expr, ast.expr] | None, *, off: object, message: str
+) -> Iterator[Hit]:
+    """A hit where a setting is left out, or off."""
+    if pair is None:
+        yield file.hit(owner, message)
+    elif file.python.constant(pair[1]) == off:
+        yield file.hit((file.hit(pair[0], "").start, file.hit(pair[1], "").end), message)
 
 
 def _in_script(file: SourceFile) -> Iterator[Hit]:
@@ -44,11 +56,16 @@ def _in_script(file: SourceFile) -> Iterator[Hit]:
             continue
         on_error = module.property(node, "blockOnError") or module.property(node, "block_on_error")
         if on_error is None or module.constant(on_error) == "false":
-            yield file.hit(on_error or node, _OPEN)
+            yield file.hit(_with_key(on_error) or node, _OPEN)
         action = module.property(classifier, "action")
         known = module.resolve(classifier).kind() == "object"
         if known and (action is None or module.constant(action) == "none"):
-            yield file.hit(action or classifier, _IDLE)
+            yield file.hit(_with_key(action) or classifier, _IDLE)
+
+
+def _with_key(value: SgNode | None) -> SgNode | None:
+    above = value.parent() if value is not None else None
+    return above if above is not None and above.kind() == "pair" else value
 
 
 def _guardrail_off(file: SourceFile) -> Iterator[Hit]:

@@ -21,7 +21,7 @@ _MOUNTED: Final = re.compile(r"secret|vault|credentials/", re.IGNORECASE)
 
 
 def _hard_coded(file: SourceFile) -> Iterator[Hit]:
-    if is_env(file.path) and not is_env_example(file.path):
+    if file.language is Language.CONFIG and is_env(file.path) and not is_env_example(file.path):
         return  # where keys belong; GI002 looks whether it is ignored
     for secret in file.secrets:
         yield file.hit(secret, f"A secret ({secret.rule}) is written into the file.")
