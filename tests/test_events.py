@@ -48,6 +48,7 @@ def test_an_event_is_one_json_line(caplog):
     )
     with caplog.at_level(logging.INFO, logger="guard_integrations"):
         emit(event)
+        assert events.LOG.flush()
     assert json.loads(caplog.records[0].getMessage()) == {
         "kind": "blocked",
         "at": "2026-01-02T03:04:05.000+00:00",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guard_integrations.core.events import LOG
 from guard_integrations.core.findings import Action
 from guard_integrations.core.forms import model_name
 from guard_integrations.core.records import (
@@ -79,4 +80,5 @@ def test_only_a_model_name_is_a_model_name():
 def test_a_record_is_one_line_of_the_log(caplog):
     with caplog.at_level(logging.INFO, logger="guard_integrations"):
         log_record(record(input_tokens=3))
+        assert LOG.flush()
     assert json.loads(caplog.messages[0])["input_tokens"] == 3

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from guard_integrations.core import forms
 from guard_integrations.core.findings import Action, Stage
-from guard_integrations.core.runs import current, current_id
+from guard_integrations.core.queue import Item, QueuedSink
+from guard_integrations.core.runs import current_id
 
 __all__ = [
     "EVENT_FORMS",
@@ -148,9 +149,20 @@ class Observer(Protocol):
 def log_event(event: GuardEvent) -> None:
     """The observer that is there from the start: one JSON object a line, to the logger `guard_integrations`.
 
-    No handler is attached; whoever wants the lines configures logging.
+    No handler is attached; whoever wants the lines configures logging. The lines are written by a thread of their own,
+    so that a slow handler holds nothing up; `LOG.flush()` waits for them.
     """
-    LOGGER.info("%s", json.dumps(event.as_dict()))
+    if LOGGER.isEnabledFor(logging.INFO):
+        LOG(event)
+
+
+def write_line(item: Item) -> None:
+    """A record or an event as one line of the log."""
+    LOGGER.info("%s", json.dumps(item.as_dict()))
+
+
+LOG: Final = QueuedSink(write_line)
+"""What all lines to the logger go through, of events and of records."""
 
 
 _observers: tuple[Observer, ...] = (log_event,)
@@ -170,8 +182,8 @@ def remove_observer(observer: Observer) -> None:
 
 
 def observed() -> bool:
-    """Whether anybody listens, or a run counts: lets a busy path skip making an event."""
-    return _observers != (log_event,) or LOGGER.isEnabledFor(logging.INFO) or current() is not None
+    """Whether anybody listens: lets a busy path skip making an event."""
+    return _observers != (log_event,) or LOGGER.isEnabledFor(logging.INFO)
 
 
 def emit(event: GuardEvent) -> None:

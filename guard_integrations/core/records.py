@@ -4,22 +4,30 @@ A record cannot hold content: every field is a number, a truth value, an enumera
 checked against a pattern when the record is made. Both frameworks write the same record for the same work.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from guard_integrations.core import forms
+from guard_integrations.core.events import LOG, LOGGER
 from guard_integrations.core.findings import Action
+from guard_integrations.core.queue import QueuedSink
 
-__all__ = ["RECORD_FORMS", "FinishReason", "Framework", "Operation", "RecordSink", "RequestRecord", "log_record"]
-
-_LOGGER = logging.getLogger("guard_integrations")
+__all__ = [
+    "RECORD_FORMS",
+    "FinishReason",
+    "Framework",
+    "Operation",
+    "RecordSink",
+    "RequestRecord",
+    "log_record",
+    "queued",
+]
 
 
 class Framework(StrEnum):
@@ -175,8 +183,8 @@ RECORD_FORMS: Final[Mapping[str, forms.Form]] = {
 _CHECKS: Final = tuple((name, form.holds) for name, form in RECORD_FORMS.items())
 
 
-RecordSink = Callable[[RequestRecord], object]
-"""Takes note of one record, at once: it is called where the work is done."""
+RecordSink: TypeAlias = Callable[[RequestRecord], object]
+"""Takes note of one record."""
 
 
 def log_record(record: RequestRecord) -> None:
@@ -184,5 +192,16 @@ def log_record(record: RequestRecord) -> None:
 
     No handler is attached; whoever wants the lines configures logging.
     """
-    if _LOGGER.isEnabledFor(logging.INFO):
-        _LOGGER.info("%s", json.dumps(record.as_dict()))
+    if LOGGER.isEnabledFor(logging.INFO):
+        LOG(record)
+
+
+def queued(sink: RecordSink) -> RecordSink:
+    """A sink that holds nothing up: this one, behind a queue of its own unless it has one."""
+    return sink if sink is log_record or isinstance(sink, QueuedSink) else QueuedSink(sink)
+
+
+def flushed(sink: RecordSink, timeout: float) -> bool:
+    """Whether a sink has taken every record; waits for it, `timeout` seconds at most."""
+    queue = LOG if sink is log_record else sink
+    return queue.flush(timeout) if isinstance(queue, QueuedSink) else True

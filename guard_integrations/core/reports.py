@@ -23,11 +23,11 @@ def report(stage: Stage, findings: Iterable[Finding], policy: GuardPolicy) -> No
         policy: what was looked for.
     """
     found = tuple(findings)
-    if not found or not observed():
-        return
-    if (run := current()) is not None:
+    if found and (run := current()) is not None:
         run.found(found)
         run.policy = policy.fingerprint
+    if not found or not observed():
+        return
     actions = {finding.action for finding in found}
     emit(
         GuardEvent(

@@ -1,17 +1,18 @@
 """Which run is going on, and what guards, moderation and keys have done in it.
 
 A framework's handler opens a run where work begins; whatever emits an event or makes a request while that run is the
-innermost one is counted there. Runs are kept in a context variable, so that threads and tasks that copy their context
-are told apart. A run that ends stops counting, also in contexts that still hold it: its outer run counts again.
+innermost one is counted there. A context variable says which one it is, so that threads and tasks that copy their
+context are told apart. A run that has ended stops counting, also in contexts that still name it, and so does one whose
+handler is gone: its outer run counts again.
 """
 
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
 from threading import Lock
 from typing import Final
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from guard_integrations.core.findings import Action, Finding
 from guard_integrations.core.forms import moderation_names, rule_id
@@ -42,6 +43,17 @@ _MODERATION: Final = "moderation-"
 _lock = Lock()
 
 
+class _Link:
+    """A run as contexts name it: weakly, for a run that never ends must not outlive its handler."""
+
+    __slots__ = ("depth", "outer", "run")
+
+    def __init__(self, run: "Run", outer: "_Link | None") -> None:
+        self.depth: int = outer.depth + 1 if outer else 0
+        self.outer = outer if self.depth < _DEEPEST else None
+        self.run = weakref.ref(run)
+
+
 class Run:
     """A run that is going on, and its counts. Content cannot get in.
 
@@ -50,6 +62,7 @@ class Run:
         outer: the run that this one is part of.
 
     Attributes:
+        link: how contexts name it.
         open: how many handlers have begun it and not ended it.
         has_record: whether a handler that knows more than its times writes its record.
         key: label of the key that the last request was sent with.
@@ -59,14 +72,14 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_findings", "_guardrails", "_moderation", "depth", "has_record", "id", "key", "open", "outer",
+        "__weakref__", "_findings", "_guardrails", "_moderation", "has_record", "id", "key", "link", "open", "outer",
         "policy", "retries", "status",
     )  # fmt: skip
 
     def __init__(self, run_id: UUID | None, outer: "Run | None" = None) -> None:
         self.id = run_id
-        self.depth: int = outer.depth + 1 if outer else 0
-        self.outer = outer if self.depth < _DEEPEST else None
+        self.outer = outer
+        self.link: _Link = _Link(self, outer.link if outer else None)
         self.open = 1
         self.has_record = False
         self.retries = 0
@@ -127,8 +140,8 @@ class Run:
         self.open -= 1
 
 
-_current: ContextVar[Run | None] = ContextVar("guard_integrations_run", default=None)
-_known: "WeakValueDictionary[UUID, Run]" = WeakValueDictionary()
+_current: ContextVar[_Link | None] = ContextVar("guard_integrations_run", default=None)
+_known: "weakref.WeakValueDictionary[UUID, Run]" = weakref.WeakValueDictionary()
 
 
 def begin(run_id: UUID | None, parent: UUID | None = None) -> Run:
@@ -138,36 +151,42 @@ def begin(run_id: UUID | None, parent: UUID | None = None) -> Run:
         run_id: its id.
         parent: the id of the run that it is part of; what goes on here where None or unknown.
     """
-    known = _known.get(run_id) if run_id else None
-    if known is not None and not known.ended:
-        known.open += 1
-        _current.set(known)
-        return known
+    there = run_of(run_id)
+    if there is not None:
+        there.open += 1
+        _current.set(there.link)
+        return there
     run = Run(run_id, _outer(parent))
     if run_id:
         _known[run_id] = run
-    _current.set(run)
+    _current.set(run.link)
     return run
 
 
 def _outer(parent: UUID | None) -> Run | None:
-    here = current()
-    named = _known.get(parent) if parent else None
-    return named if named is not None and not named.ended else here
+    return run_of(parent) or current()
 
 
 def current() -> Run | None:
     """The innermost run that has not ended."""
-    run = _current.get()
-    while run is not None and run.ended:
-        run = run.outer
-    return run
+    link = _current.get()
+    while link is not None:
+        run = link.run()
+        if run is not None and not run.ended:
+            return run
+        link = link.outer
+    return None
 
 
 def current_id() -> UUID | None:
     """Its id."""
     run = current()
     return run.id if run is not None else None
+
+
+def known(run_id: UUID | None) -> Run | None:
+    """The run of this id, whether it goes on or has just ended."""
+    return _known.get(run_id) if run_id else None
 
 
 def run_of(run_id: UUID | None) -> Run | None:
@@ -205,11 +224,11 @@ class resumed:  # noqa: N801 - a context manager; a class, since a generator cos
 
     def __init__(self, run: Run | None) -> None:
         self._run = run
-        self._token: Token[Run | None] | None = None
+        self._token: Token[_Link | None] | None = None
 
     def __enter__(self) -> None:
         if self._run is not None:
-            self._token = _current.set(self._run)
+            self._token = _current.set(self._run.link)
 
     def __exit__(self, *_: object) -> None:
         if self._token is not None:

@@ -16,7 +16,16 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 
 from guard_integrations.core import runs
 from guard_integrations.core.forms import class_name, is_count, model_name, status_of
-from guard_integrations.core.records import FinishReason, Framework, Operation, RecordSink, RequestRecord, log_record
+from guard_integrations.core.records import (
+    FinishReason,
+    Framework,
+    Operation,
+    RecordSink,
+    RequestRecord,
+    flushed,
+    log_record,
+    queued,
+)
 from guard_integrations.langchain._messages import text_of
 from guard_integrations.langchain._metadata import policy_of
 
@@ -57,14 +66,15 @@ class MetadataCallbackHandler(BaseCallbackHandler):
     never blocks: LangChain swallows what a handler raises, so a handler cannot be a guard.
 
     Args:
-        sink: takes each record, at once; by default one JSON line to the logger `guard_integrations`.
+        sink: takes each record, in a thread of its own (`QueuedSink`), so that it may be slow; by default one JSON line
+            to the logger `guard_integrations`.
 
     Example:
         ```python
         from guard_integrations.langchain import GuardedChatMistralAI, MetadataCallbackHandler
+        from guard_integrations.telemetry import JsonlSink
 
-        records = []
-        llm = GuardedChatMistralAI(callbacks=[MetadataCallbackHandler(records.append)])
+        llm = GuardedChatMistralAI(callbacks=[MetadataCallbackHandler(JsonlSink("guard.jsonl"))])
         ```
     """
 
@@ -72,11 +82,20 @@ class MetadataCallbackHandler(BaseCallbackHandler):
     run_inline = True
 
     def __init__(self, sink: RecordSink = log_record) -> None:
-        self._sink = sink
+        self.sink = queued(sink)
+        """What takes the records: the given one, behind a queue."""
         self._open: OrderedDict[UUID, _Open] = OrderedDict()
         self._lock = Lock()
-        self.dropped = 0
-        """How many records the sink has lost by raising."""
+        self._unwritten = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many records were lost: the sink had no room, or raised."""
+        return self._unwritten + getattr(self.sink, "dropped", 0)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Waits for the sink, `timeout` seconds at most; gives whether it has taken every record."""
+        return flushed(self.sink, timeout)
 
     # -- models ------------------------------------------------------------------------------------------------
 
@@ -281,9 +300,9 @@ class MetadataCallbackHandler(BaseCallbackHandler):
                 policy=counts.policy or run.policy,
                 **known,
             )
-            self._sink(record)
+            self.sink(record)
         except Exception:  # noqa: BLE001 - a log never takes a request down
-            self.dropped += 1
+            self._unwritten += 1
 
 
 def _answer(message: AIMessage) -> dict[str, Any]:

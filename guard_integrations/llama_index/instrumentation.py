@@ -14,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
@@ -29,7 +29,7 @@ from llama_index.core.instrumentation.events.llm import (
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation.events.span import SpanDropEvent
-from pydantic import SkipValidation
+from pydantic import AfterValidator, SkipValidation
 
 from guard_integrations.core import runs
 from guard_integrations.core.forms import class_name, status_of
@@ -38,7 +38,9 @@ from guard_integrations.core.records import (
     Operation,
     RecordSink,
     RequestRecord,
+    flushed,
     log_record,
+    queued,
 )
 from guard_integrations.llama_index._work import Work, begun, ended
 
@@ -54,10 +56,11 @@ class MetadataEventHandler(BaseEventHandler):
     """Writes a record for each model call, embedding, retrieval, synthesis and query.
 
     Args:
-        sink: takes each record; where none is given, it is one JSON line to the logger `guard_integrations`.
+        sink: takes each record, in a thread of its own (`QueuedSink`), so that it may be slow; where none is given, it
+            is one JSON line to the logger `guard_integrations`.
     """
 
-    sink: RecordSink = Field(default=log_record, exclude=True)
+    sink: Annotated[RecordSink, AfterValidator(queued)] = Field(default=log_record, exclude=True)
     _open: OrderedDict[tuple[str, Operation], Work] = PrivateAttr(default_factory=OrderedDict)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
     _dropped: int = PrivateAttr(default=0)
@@ -165,8 +168,12 @@ class MetadataEventHandler(BaseEventHandler):
 
     @property
     def dropped(self) -> int:
-        """How many records were lost because the sink raised."""
-        return self._dropped
+        """How many records were lost: the sink had no room, or raised."""
+        return self._dropped + getattr(self.sink, "dropped", 0)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Waits for the sink, `timeout` seconds at most; gives whether it has taken every record."""
+        return flushed(self.sink, timeout)
 
 
 class MetadataSpan(BaseSpan):
@@ -194,15 +201,16 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
     parent's lists are for.
 
     Args:
-        sink: takes each record; where none is given, it is one JSON line to the logger `guard_integrations`.
+        sink: takes each record, in a thread of its own (`QueuedSink`), so that it may be slow; where none is given, it
+            is one JSON line to the logger `guard_integrations`.
     """
 
-    sink: RecordSink = Field(default=log_record, exclude=True)
+    sink: Annotated[RecordSink, AfterValidator(queued)] = Field(default=log_record, exclude=True)
     _dropped: int = PrivateAttr(default=0)
 
     def __init__(self, *, sink: RecordSink = log_record) -> None:
         super().__init__(open_spans={}, completed_spans=[], dropped_spans=[], current_span_ids={})
-        self.sink = sink
+        self.sink = queued(sink)
 
     @classmethod
     def class_name(cls) -> str:
@@ -275,8 +283,12 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
 
     @property
     def dropped(self) -> int:
-        """How many records were lost because the sink raised."""
-        return self._dropped
+        """How many records were lost: the sink had no room, or raised."""
+        return self._dropped + getattr(self.sink, "dropped", 0)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Waits for the sink, `timeout` seconds at most; gives whether it has taken every record."""
+        return flushed(self.sink, timeout)
 
 
 def _operation(span_id: str) -> Operation:

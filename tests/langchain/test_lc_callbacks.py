@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
+from kept import Kept
 from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListLLM
@@ -24,12 +25,12 @@ BASIC = GuardPolicy.basic()
 
 @pytest.fixture
 def records():
-    return []
+    return Kept()
 
 
 @pytest.fixture
 def handler(records):
-    return MetadataCallbackHandler(records.append)
+    return MetadataCallbackHandler(records)
 
 
 def test_a_call_in_numbers(handler, records):
@@ -143,6 +144,7 @@ def test_a_sink_that_fails_takes_nothing_down():
 
     handler = MetadataCallbackHandler(broken)
     assert guarded(Wire(["Hi"])).invoke("Hello", {"callbacks": [handler]}).content == "Hi"
+    assert handler.flush()
     assert handler.dropped == 1
 
 

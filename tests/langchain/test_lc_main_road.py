@@ -5,6 +5,7 @@ import pickle
 
 import httpx
 import pytest
+from kept import Kept
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
@@ -15,6 +16,7 @@ from lc_wire import Wire, guarded
 from pydantic import BaseModel
 
 from guard_integrations import GuardBlocked, GuardPolicy, KeyRing, KeysExhausted, MissingKeyError
+from guard_integrations.core.events import LOG
 from guard_integrations.core.policy import REFUSAL
 from guard_integrations.core.sanitizer.wrapping import spotlight
 from guard_integrations.langchain import (
@@ -185,9 +187,9 @@ def test_structured_output_is_clean_in_all_three_methods(mistral):
 
 
 def test_records_are_metadata(mistral, caplog):
-    records = []
+    records = Kept()
     llm = GuardedChatMistralAI(
-        policy=GuardPolicy.basic(), moderation="off", callbacks=[MetadataCallbackHandler(records.append)]
+        policy=GuardPolicy.basic(), moderation="off", callbacks=[MetadataCallbackHandler(records)]
     )
     llm.invoke(ANSWER)
     list(llm.stream(ANSWER))
@@ -198,6 +200,7 @@ def test_records_are_metadata(mistral, caplog):
     assert (whole.streamed, streamed.streamed) == (False, True)
     with caplog.at_level(logging.INFO, logger="guard_integrations"):
         GuardedChatMistralAI(moderation="off", callbacks=[MetadataCallbackHandler()]).invoke(ANSWER)
+        LOG.flush()
     assert "jane.doe" not in caplog.text
     assert '"operation": "chat"' in caplog.text
 

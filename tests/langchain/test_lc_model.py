@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+from kept import Kept
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
@@ -507,8 +508,8 @@ def test_the_run_manager_is_told_of_clean_chunks_once():
 
 
 def test_a_refused_run_is_recorded():
-    records = []
-    llm = guarded(Wire(["x"]), policy=GuardPolicy.strict(), callbacks=[MetadataCallbackHandler(records.append)])
+    records = Kept()
+    llm = guarded(Wire(["x"]), policy=GuardPolicy.strict(), callbacks=[MetadataCallbackHandler(records)])
     with pytest.raises(GuardBlocked):
         llm.invoke(ATTACK)
     (record,) = records

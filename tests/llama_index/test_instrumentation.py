@@ -5,6 +5,7 @@ import json
 from uuid import UUID
 
 import pytest
+from kept import Kept
 from li_samples import DOCUMENTS, EMAIL
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.events.query import QueryStartEvent
@@ -21,9 +22,9 @@ CANARY = "canary-7f3a"
 @pytest.fixture
 def records():
     """Everything both handlers record, and nothing else on the dispatcher afterwards."""
-    seen = []
+    seen = Kept()
     dispatcher = get_dispatcher()
-    events, spans = MetadataEventHandler(sink=seen.append), MetadataSpanHandler(sink=seen.append)
+    events, spans = MetadataEventHandler(sink=seen), MetadataSpanHandler(sink=seen)
     dispatcher.add_event_handler(events)
     dispatcher.add_span_handler(spans)
     yield seen
@@ -116,6 +117,7 @@ def test_the_default_sink_writes_lines_of_json(guarded, caplog):
     try:
         with caplog.at_level("INFO", logger="guard_integrations"):
             guarded(moderation="off").complete("hello")
+            assert handler.flush()
     finally:
         dispatcher.event_handlers.remove(handler)
     lines = [json.loads(record.message) for record in caplog.records if record.name == "guard_integrations"]

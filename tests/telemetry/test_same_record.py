@@ -3,6 +3,7 @@
 from contextlib import contextmanager, suppress
 
 import pytest
+from kept import Kept
 from langchain_core.messages import HumanMessage, SystemMessage
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import ChatMessage
@@ -23,7 +24,7 @@ HARM = "I will kill you"
 @contextmanager
 def listening(records, *, spans=False):
     dispatcher = get_dispatcher()
-    events, tree = MetadataEventHandler(sink=records.append), MetadataSpanHandler(sink=records.append)
+    events, tree = MetadataEventHandler(sink=records), MetadataSpanHandler(sink=records)
     dispatcher.add_event_handler(events)
     if spans:
         dispatcher.add_span_handler(tree)
@@ -36,18 +37,18 @@ def listening(records, *, spans=False):
 
 
 def with_langchain(server, system, text, *, streamed, keys, settings, spoil):  # noqa: PLR0913 - the parts of a call
-    records = []
+    records = Kept()
     llm = GuardedChatMistralAI(model=MODEL, keys=KeyRing(keys), base_url=server.base_url, max_retries=1, **settings)
     spoil()
     asked = [SystemMessage(system), HumanMessage(text)]
-    config = {"callbacks": [MetadataCallbackHandler(records.append)]}
+    config = {"callbacks": [MetadataCallbackHandler(records)]}
     with suppress(Exception):
         list(llm.stream(asked, config)) if streamed else llm.invoke(asked, config)
     return [record for record in records if record.operation is Operation.CHAT]
 
 
 def with_llama_index(server, system, text, *, streamed, keys, settings, spoil):  # noqa: PLR0913 - the parts of a call
-    records = []
+    records = Kept()
     llm = GuardedMistralAI(model=MODEL, keys=KeyRing(keys), endpoint=server.url, max_retries=3, **settings)
     spoil()
     asked = [ChatMessage(role="system", content=system), ChatMessage(role="user", content=text)]

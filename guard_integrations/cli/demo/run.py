@@ -18,7 +18,7 @@ from mistralai.client import Mistral
 
 from guard_integrations import GuardPolicy, KeyRing
 from guard_integrations.cli.demo.scenario import CHAIN_PROMPTS, HANDBOOK, QUERIES, SYSTEM_PROMPT, Kind, Prompt, Target
-from guard_integrations.core.events import GuardEvent, add_observer, remove_observer
+from guard_integrations.core.events import LOG, GuardEvent, add_observer, remove_observer
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.langchain import (
     GuardedChatMistralAI,
@@ -100,6 +100,7 @@ def run(target: Target, prompts: Iterable[Prompt] = (), *, progress: Callable[[]
     policy = GuardPolicy()
     with _log_lines() as lines:
         chain = _compare((*CHAIN_PROMPTS, *own), *_chains(target, policy), progress)
+        LOG.flush()
         logged = _telling(lines)
         query_engine = _compare((*QUERIES, *own), *_query_engines(target, policy), progress)
     return Report(chain=chain, query_engine=query_engine, log_lines=logged, rotation=tuple(_rotation()))

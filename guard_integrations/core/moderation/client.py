@@ -271,6 +271,9 @@ class Moderator(Unpicklable):
         return results
 
     def _report(self, results: list[ModerationResult], failure: GuardError | None, took: float) -> None:
+        if (run := current()) is not None:
+            run.moderated(flag for result in results for flag in result.flags)
+            run.found(found for result in results for found in result.findings)
         if failure is not None:
             allowed = self.on_error == "allow"
             if allowed:
@@ -284,9 +287,6 @@ class Moderator(Unpicklable):
                 )
             )
         elif observed():
-            if (run := current()) is not None:
-                run.moderated(flag for result in results for flag in result.flags)
-                run.found(found for result in results for found in result.findings)
             flags = sorted({flag for result in results for flag in result.flags})
             safe = all(result.safe for result in results)
             action = Action.BLOCK if not safe else Action.FLAG if flags else None
