@@ -17,6 +17,7 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.sanitizer.wrapping import without_spotlighted
+from guard_integrations.core.scanner.markup import Render
 from guard_integrations.langchain._input import InputGuard
 from guard_integrations.langchain._messages import moderated_text, system_text
 from guard_integrations.langchain._textguard import Checking, Restoring
@@ -48,6 +49,7 @@ class Guards:
         stream_moderation: when a stream is released.
         on_block: whether a refusal is raised or answered.
         system_prompt: the instructions that no answer may repeat; None for the conversation's own.
+        render: where answers will be shown.
         vault: the conversation's pseudonyms.
         restore_tools: tools whose arguments may hold the vault's values.
         spotlight: whether tool results are marked.
@@ -63,6 +65,7 @@ class Guards:
     stream_moderation: StreamMode = "window"
     on_block: OnBlock = "raise"
     system_prompt: str | None = field(default=None, repr=False)
+    render: Render = "markdown"
     vault: PseudonymVault | None = None
     restore_tools: frozenset[str] = frozenset()
     spotlight: bool = False
@@ -99,7 +102,7 @@ class Guards:
             if known is not None:
                 self._sanitizers.move_to_end(prompt)
                 return known
-        made = OutputSanitizer(self.policy, system_prompt=prompt or None, vault=self.vault)
+        made = OutputSanitizer(self.policy, system_prompt=prompt or None, render=self.render, vault=self.vault)
         with self._lock:
             self._sanitizers[prompt] = made
             if len(self._sanitizers) > _MAX_SANITIZERS:

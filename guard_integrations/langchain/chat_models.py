@@ -26,6 +26,7 @@ from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.runs import outside
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.markup import Render
 from guard_integrations.langchain._errors import without_content
 from guard_integrations.langchain._flow import Call, counts_of, refusal_alone
 from guard_integrations.langchain._guards import Guards, OnBlock
@@ -36,9 +37,7 @@ __all__ = ["GuardedChatMistralAI"]
 
 
 def _as_ring(given: Any) -> Any:
-    if isinstance(given, (str, SecretStr)):
-        return KeyRing([given])
-    return KeyRing(given) if isinstance(given, (list, tuple)) else given
+    return KeyRing.of(given) if isinstance(given, (str, SecretStr, list, tuple)) else given
 
 
 UNTRACED_FIELDS = frozenset({"keys", "system_prompt"})
@@ -73,6 +72,7 @@ class GuardedChatMistralAI(ChatMistralAI):
             the whole, "after" at once, with a verdict when it has been read.
         system_prompt: the instructions that no answer may repeat; else the conversation's system messages, less what
             was spotlighted in them.
+        render: where answers will be shown; only in "markdown" do the rules for markup leave code alone.
         vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out.
         restore_tools: tools whose arguments may hold the vault's values.
 
@@ -100,6 +100,7 @@ class GuardedChatMistralAI(ChatMistralAI):
     on_block: OnBlock = "raise"
     stream_moderation: StreamMode = "window"
     system_prompt: str | None = Field(default=None, exclude=True, repr=False)
+    render: Render = "markdown"
     vault: PseudonymVault | None = Field(default=None, exclude=True, repr=False)
     restore_tools: frozenset[str] = frozenset()
 
@@ -294,6 +295,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         settings = (
             self.policy, self._active_moderator, self.moderation, self.stream_moderation, self.on_block, self.system_prompt, self.vault,
             self.restore_tools, self.guardrails, self.concurrent,
+            self.render,
         )  # fmt: skip
         if self._guards_made is not None and same(self._guards_made[0], settings):
             return self._guards_made[1]
@@ -307,6 +309,7 @@ class GuardedChatMistralAI(ChatMistralAI):
             stream_moderation=self.stream_moderation,
             on_block=self.on_block,
             system_prompt=self.system_prompt,
+            render=self.render,
             vault=self.vault,
             restore_tools=self.restore_tools,
         )
@@ -324,6 +327,7 @@ class GuardedChatMistralAI(ChatMistralAI):
             # Its pattern holds the suffix that is random per vault: one reader never gets another one's values.
             "vault": None if self.vault is None else self.vault.pattern.pattern,
             "system_prompt": self.system_prompt,
+            "render": self.render,
             "restore_tools": sorted(self.restore_tools),
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,26 +1,21 @@
 """The Mistral SDK's client behind a guard: all that `MistralAI` asks of it, and nothing else."""
 
-from collections import deque
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mistralai.client import Mistral, models
 from mistralai.client.chat import Chat
 from mistralai.client.types.basemodel import UnrecognizedStr
 
-from guard_integrations.core.flow import Flow, Give, agive, arun, give, run
-from guard_integrations.core.moderation.windows import Gate, Window, gate_for
+from guard_integrations.core.flow import Flow, Give, Wait, agive, arun, give, run
+from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
 from guard_integrations.core.runs import current
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._answers import AnswerGuard, Piece
 from guard_integrations.llama_index._errors import without_content
 from guard_integrations.llama_index._guard import ModelGuard, ask
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from guard_integrations.core.moderation import ModerationResult
 
 __all__ = ["CONTENT_FILTER", "GuardedClient"]
 
@@ -52,9 +47,14 @@ class GuardedChat:
         return await arun(self._complete(messages, request))
 
     def stream(self, *, messages: Sequence[Any], **request: Any) -> Generator[models.CompletionEvent, None, None]:  # noqa: ANN401 - as above
-        """An answer in pieces. The request is sent at once, so that what is wrong with it is raised here."""
-        call = _Streamed(self._guard, messages, request)
-        return call.read(run(call.open(self._client.chat)))
+        """An answer in pieces. The request is sent at once, so that what is wrong with it is raised here.
+
+        Where the input is moderated beside the answer, it is sent when the first piece is asked for.
+        """
+        reader: Reader[models.CompletionEvent] = Reader(beside=self._guard.early)
+        call = _Streamed(self._guard, messages, request, reader)
+        run(call.open(self._client.chat))
+        return call.read(reader)
 
     async def stream_async(
         self,
@@ -63,20 +63,18 @@ class GuardedChat:
         **request: Any,  # noqa: ANN401 - as above
     ) -> AsyncGenerator[models.CompletionEvent, None]:
         """The twin of `stream`."""
-        call = _Streamed(self._guard, messages, request)
-        return call.aread(await arun(call.open(self._client.chat)))
+        reader: AsyncReader[models.CompletionEvent] = AsyncReader(beside=self._guard.early)
+        call = _Streamed(self._guard, messages, request, reader)
+        await arun(call.open(self._client.chat))
+        return call.aread(reader)
 
     def _complete(self, messages: Sequence[Any], request: dict[str, Any]) -> Flow[Any, models.ChatCompletionResponse]:
         chat = self._client.chat
-        flow = _answer(
-            self._guard,
-            messages,
-            ask(
-                partial(chat.complete, messages=messages, **request),
-                partial(chat.complete_async, messages=messages, **request),
-            ),
-            as_json=_wants_json(request),
+        asked = Wait(
+            partial(chat.complete, messages=messages, **request),
+            partial(chat.complete_async, messages=messages, **request),
         )
+        flow = _answer(self._guard, messages, asked, as_json=_wants_json(request))
         return self._guard.or_refusal(flow, partial(_refused, request))
 
 
@@ -100,7 +98,7 @@ class GuardedFim:
         flow = _answer(
             self._guard,
             [{"role": "user", "content": f"{prompt}\n{request.get('suffix') or ''}"}],
-            ask(
+            Wait(
                 partial(fim.complete, prompt=prompt, **request),
                 partial(fim.complete_async, prompt=prompt, **request),
             ),
@@ -109,11 +107,11 @@ class GuardedFim:
 
 
 def _answer(
-    guard: ModelGuard, messages: Sequence[Any], asked: Flow[Any, Any], *, as_json: bool = False
+    guard: ModelGuard, messages: Sequence[Any], asked: Wait, *, as_json: bool = False
 ) -> Flow[Any, models.ChatCompletionResponse]:
     """A whole answer, each of its choices made safe and judged."""
-    yield from guard.admit(messages)
-    response = yield from asked
+    entry = yield from guard.admit(messages)
+    response = yield from guard.beside(entry, asked)
     choices: list[models.ChatCompletionChoice] = []
     for choice in response.choices:
         said = choice.message or models.AssistantMessage()
@@ -155,58 +153,70 @@ def _wants_json(request: dict[str, Any]) -> bool:
 class _Streamed:
     """One streamed answer."""
 
-    def __init__(self, guard: ModelGuard, messages: Sequence[Any], request: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        guard: ModelGuard,
+        messages: Sequence[Any],
+        request: dict[str, Any],
+        reader: Reader[models.CompletionEvent] | AsyncReader[models.CompletionEvent],
+    ) -> None:
         self._guard = guard
         self._messages = messages
         self._request = request
+        self._reader = reader
         self._answer = AnswerGuard(guard.sanitizer, as_json=_wants_json(request))
-        self._gate = _PieceGate(guard)
+        self._release = guard.release(None)
         self._back = guard.restorer()
         self._run = current()
+        self._opened = False
         self._last = models.CompletionChunk(id="", model=str(request.get("model", "")), choices=[])
 
-    def open(self, chat: Chat) -> Flow[Any, Any]:
-        """Judges the input and sends the request; None where it is blocked and a refusal is to be answered."""
+    def open(self, chat: Chat) -> Flow[Any, None]:
+        """Judges the input and sends the request, unless it is blocked and a refusal is to be answered."""
         return self._guard.or_refusal(self._open(chat), lambda _: None)
 
-    def _open(self, chat: Chat) -> Flow[Any, Any]:
-        yield from self._guard.admit(self._messages)
-        return (
-            yield from ask(
-                partial(chat.stream, messages=self._messages, **self._request),
-                partial(chat.stream_async, messages=self._messages, **self._request),
-            )
+    def _open(self, chat: Chat) -> Flow[Any, None]:
+        entry = yield from self._guard.admit(self._messages)
+        asked = Wait(
+            partial(chat.stream, messages=self._messages, **self._request),
+            partial(chat.stream_async, messages=self._messages, **self._request),
         )
+        upstream: Any
+        if entry is None:
+            upstream = yield from ask(asked)
+        else:
+            self._release = self._guard.release(entry)
+            upstream = _later(asked.sync) if isinstance(self._reader, Reader) else _alater(asked.awaited)
+        self._reader.open(upstream)
+        self._opened = True
 
-    def read(self, upstream: Any) -> Generator[models.CompletionEvent, None, None]:  # noqa: ANN401 - the SDK's stream, or None
+    def read(self, reader: Reader[models.CompletionEvent]) -> Generator[models.CompletionEvent, None, None]:
         """The answer in safe events; closing it closes the connection."""
         try:
-            yield from give(self._events(upstream), self._run)
+            yield from give(self._events(), self._run)
         finally:
-            self._gate.close()
-            if upstream is not None:
-                upstream.close()
+            self._release.close()
+            reader.close()
 
-    async def aread(self, upstream: Any) -> AsyncGenerator[models.CompletionEvent, None]:  # noqa: ANN401 - as above
+    async def aread(self, reader: AsyncReader[models.CompletionEvent]) -> AsyncGenerator[models.CompletionEvent, None]:
         """The twin of `read`."""
-        events = agive(self._events(upstream), self._run)
+        events = agive(self._events(), self._run)
         try:
             async for event in events:
                 yield event
         finally:
             await events.aclose()
-            self._gate.close()
-            if upstream is not None:
-                await upstream.close()
+            self._release.close()
+            await reader.aclose()
 
-    def _events(self, upstream: Any) -> Flow[models.CompletionEvent, None]:  # noqa: ANN401 - as above
-        if upstream is None:
+    def _events(self) -> Flow[models.CompletionEvent, None]:
+        if not self._opened:
             yield self._refusal()
             return
         blocked: GuardBlocked
         try:
             with self._guard.reporting(self._answer):
-                yield from self._guarded(upstream)
+                yield from self._guarded()
         except GuardBlocked as error:
             blocked = error
         else:
@@ -215,26 +225,29 @@ class _Streamed:
             raise without_content(blocked)
         yield self._refusal()
 
-    def _guarded(self, upstream: Any) -> Flow[models.CompletionEvent, None]:  # noqa: ANN401 - as above
+    def _guarded(self) -> Flow[models.CompletionEvent, None]:
         finish_reason = None
-        while True:
-            event = yield from ask(partial(next, upstream, None), partial(anext, upstream, None))
-            if event is None:
-                break
-            self._last = event.data
-            for choice in event.data.choices[:1]:
-                finish_reason = choice.finish_reason or finish_reason
-                yield from self._release(self._answer.feed(choice.delta.content, choice.delta.tool_calls))
-        yield from self._release(self._answer.finish(), over=True)
+        over = False
+        while not over or self._release.pending:
+            came = yield from ask(Wait.of(partial(self._reader.next, self._release.pending)))
+            over = over or came is Came.END
+            if came is Came.END:
+                self._put(self._answer.finish())
+                self._release.put(Came.END)
+            elif came is not Came.VERDICT:
+                self._last = came.data
+                for choice in came.data.choices[:1]:
+                    finish_reason = choice.finish_reason or finish_reason
+                    self._put(self._answer.feed(choice.delta.content, choice.delta.tool_calls))
+            for piece in self._release.take():
+                yield from self._show(piece if self._back is None else self._back.feed(piece))
+        if self._back is not None:
+            yield from self._show(self._back.finish())
         yield self._event(Piece(), finish_reason or "stop", self._last.usage)
 
-    def _release(self, clean: Piece, *, over: bool = False) -> Flow[models.CompletionEvent, None]:
-        """Hands on what may be read now."""
-        yield from self._gate.add(clean, over=over)
-        for piece in self._gate.take():
-            yield from self._show(piece if self._back is None else self._back.feed(piece))
-        if over and self._back is not None:
-            yield from self._show(self._back.finish())
+    def _put(self, clean: Piece) -> None:
+        if clean or clean.speaks:
+            self._release.put(clean)
 
     def _show(self, piece: Piece) -> Flow[models.CompletionEvent, None]:
         if piece:
@@ -261,44 +274,16 @@ class _Streamed:
         return self._event(Piece(text=str(self._guard.refusal)), CONTENT_FILTER)
 
 
-class _PieceGate:
-    """Holds the pieces of an answer until moderation has passed them; lets them through where nobody judges.
+def _later(begin: Callable[[], Any]) -> Generator[models.CompletionEvent, None, None]:
+    upstream = begin()
+    with closing(upstream):
+        yield from upstream
 
-    Verdicts are fetched while the model goes on writing, and looked at when the next piece comes.
-    """
 
-    def __init__(self, guard: ModelGuard) -> None:
-        self._guard = guard
-        self._submit = guard.submit_output()
-        self._gate: Gate[Piece] = gate_for(guard.stream_moderation, lambda piece: piece.moderated)
-        self._passed: list[Piece] = []
-        self._pending: deque[tuple[Window[Piece], Future[ModerationResult]]] = deque()
-
-    def add(self, piece: Piece, *, over: bool) -> Flow[Any, None]:
-        """Takes a piece that is clean.
-
-        Raises:
-            GuardBlocked: when a verdict refuses the answer.
-        """
-        if self._submit is None:
-            self._passed.append(piece)
-            return
-        windows = [self._gate.feed(piece)] if piece else []
-        for window in [*windows, self._gate.finish() if over else None]:
-            if window is not None and window.text is not None:
-                self._pending.append((window, self._submit(window.text)))
-        while self._pending and (over or self._pending[0][1].done()):
-            window, verdict = self._pending.popleft()
-            self._gate.verdict(window, (yield from self._guard.verdict(verdict, "output")))
-
-    def take(self) -> list[Piece]:
-        """What may be shown now; each piece is given once."""
-        if self._submit is not None:
-            return self._gate.ready()
-        passed, self._passed = self._passed, []
-        return passed
-
-    def close(self) -> None:
-        """Cancels what is still being fetched."""
-        for _, verdict in self._pending:
-            verdict.cancel()
+async def _alater(begin: Callable[[], Awaitable[Any]]) -> AsyncGenerator[models.CompletionEvent, None]:
+    upstream = await begin()
+    try:
+        async for event in upstream:
+            yield event
+    finally:
+        await upstream.close()

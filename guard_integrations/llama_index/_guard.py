@@ -1,6 +1,6 @@
 """What a guarded model does with what goes in and what comes out, as steps that sync and async share."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
@@ -9,8 +9,10 @@ from guard_integrations.core.choices import require_choice
 from guard_integrations.core.findings import Stage
 from guard_integrations.core.flow import Flow, Wait
 from guard_integrations.core.moderation import ModerationResult, Moderator
-from guard_integrations.core.moderation.pending import asettle, settle
-from guard_integrations.core.moderation.windows import StreamMode
+from guard_integrations.core.moderation.guardrail import BLOCK_RULE
+from guard_integrations.core.moderation.pending import settled
+from guard_integrations.core.moderation.release import Release, abeside, beside
+from guard_integrations.core.moderation.windows import Gate, StreamMode, gate_for
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.runs import current
@@ -40,6 +42,7 @@ class ModelGuard:
         sanitizer: what cleans answers.
         moderator: who judges; nobody where None.
         moderation: which side is judged.
+        concurrent: whether the input is judged beside the generation, and not before it.
         stream_moderation: when a streamed answer is released.
         vault: the conversation's pseudonyms.
         restore_tools: tools whose arguments may hold the vault's values.
@@ -50,6 +53,7 @@ class ModelGuard:
     sanitizer: OutputSanitizer
     moderator: Moderator | None
     moderation: Moderation
+    concurrent: bool
     stream_moderation: StreamMode
     vault: PseudonymVault | None
     restore_tools: frozenset[str]
@@ -59,15 +63,52 @@ class ModelGuard:
         require_choice("moderation", self.moderation, get_args(Moderation))
         require_choice("stream_moderation", self.stream_moderation, get_args(StreamMode))
 
-    def admit(self, conversation: Sequence[Any]) -> Flow[Any, None]:
-        """Judges what goes in.
+    def admit(self, conversation: Sequence[Any]) -> "Flow[Any, Future[ModerationResult] | None]":
+        """Judges what goes in; where that is done beside the answer, gives the verdict that is still being fetched.
 
         Raises:
             GuardBlocked: when moderation refuses it.
         """
-        if self.moderator is not None and self.moderation in ("both", "input"):
-            turns = [message if isinstance(message, dict) else message.model_dump() for message in conversation]
-            yield from self.verdict(self.moderator.submit_chat(turns), "input")
+        if self.moderator is None or self.moderation not in ("both", "input"):
+            return None
+        turns = [message if isinstance(message, dict) else message.model_dump() for message in conversation]
+        entry = self.moderator.submit_chat(turns)
+        if self.concurrent:
+            return entry
+        yield from self.verdict(entry, "input")
+        return None
+
+    def beside(self, entry: "Future[ModerationResult] | None", asked: Wait) -> Flow[Any, Any]:
+        """Asks the model; its answer waits for the verdict on the input, where that is still being fetched.
+
+        Raises:
+            GuardBlocked: when moderation refuses the input.
+        """
+        if entry is None:
+            return (yield from ask(asked))
+        try:
+            return (yield from ask(Wait(partial(beside, asked.sync, entry), lambda: abeside(asked.awaited(), entry))))
+        except GuardBlocked as error:
+            if BLOCK_RULE not in error.rules:  # which is told elsewhere
+                report_blocked(error, "input", self.policy)
+            raise
+
+    @property
+    def early(self) -> bool:
+        """Whether there may be a verdict to act on while an answer is still being written."""
+        return self.release(None).early or (self.concurrent and self.moderation in ("both", "input"))
+
+    def release(self, entry: "Future[ModerationResult] | None") -> Release[Piece]:
+        """Says what may go out of a streamed answer, and when.
+
+        Args:
+            entry: the verdict on the input, where it is still being fetched.
+        """
+        submit = self.submit_output()
+        if submit is None:
+            return Release(None, None, entry)
+        gate: Gate[Piece] = gate_for(self.stream_moderation, lambda piece: piece.moderated)
+        return Release(gate, submit, entry)
 
     def submit_output(self) -> "Callable[[str], Future[ModerationResult]] | None":
         """What starts the moderation of an answer; None where answers are not judged."""
@@ -79,7 +120,7 @@ class ModelGuard:
         Raises:
             GuardBlocked: when it is not safe.
         """
-        result: ModerationResult = yield from ask(partial(settle, pending), partial(asettle, pending))
+        result: ModerationResult = yield from ask(settled(pending))
         try:
             result.raise_if_unsafe(stage)
         except GuardBlocked as error:
@@ -136,12 +177,12 @@ class _Reporting:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, GuardBlocked):
-            report_blocked(error, "output", self.policy)
+            report_blocked(error, "input" if error.stage == "input" else "output", self.policy)
         else:
             report("output", self.answer.findings, self.policy)
 
 
-def ask(sync: Callable[[], Any], awaited: Callable[[], Awaitable[Any]]) -> Flow[Any, Any]:
+def ask(step: Wait) -> Flow[Any, Any]:
     """Waits for something over the network; its errors come without content.
 
     Raises:
@@ -149,7 +190,7 @@ def ask(sync: Callable[[], Any], awaited: Callable[[], Awaitable[Any]]) -> Flow[
     """
     failed: Exception
     try:
-        return (yield Wait(sync, awaited))
+        return (yield step)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again without content
         failed = without_content(error)
     run = current()

@@ -47,6 +47,7 @@ from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.runs import count_policy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.markup import Render
 from guard_integrations.llama_index._admitted import Admitted, found_before
 from guard_integrations.llama_index._client import GuardedClient
 from guard_integrations.llama_index._guard import ModelGuard, Moderation
@@ -107,9 +108,13 @@ class GuardedMistralAI(MistralAI):
         moderator: who moderates; one that shares the keys and the endpoint where none is given.
         guardrails: Mistral's own, on its server; none are sent where none are given.
         on_block: `raise` a `GuardBlocked`, or answer the policy's `refusal`, with `content_filter` for finish reason.
+        concurrent: whether the input is moderated beside the generation, and not before it: nothing of the answer is
+            shown before the verdict, and a hit cancels the generation. A blocking `chat` cannot be cancelled: its
+            answer is dropped.
         stream_moderation: `window` releases an answer part by part, each after its verdict; `buffer` all of it after
             one; `after` releases it unjudged and is unsafe.
         system_prompt: the model's instructions, as `MistralAI` takes them; no answer may repeat them.
+        render: where answers will be shown; only in `markdown` do the rules for markup leave code alone.
         vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out.
         restore_tools: tools whose arguments may hold the vault's values.
         safe_mode: has Mistral put its safety prompt in front.
@@ -128,7 +133,9 @@ class GuardedMistralAI(MistralAI):
     policy: PolicyField = Field(default_factory=GuardPolicy)
     moderation: Moderation = "both"
     on_block: Literal["raise", "refuse"] = "raise"
+    concurrent: bool = False
     stream_moderation: StreamMode = "window"
+    render: Render = "markdown"
     safe_mode: bool = False
 
     _guardrails: list[dict[str, object]] | None = PrivateAttr(default=None)
@@ -162,13 +169,15 @@ class GuardedMistralAI(MistralAI):
         moderator: Moderator | None = None,
         guardrails: MistralGuardrail | Sequence[MistralGuardrail] | None = None,
         on_block: Literal["raise", "refuse"] = "raise",
+        concurrent: bool = False,
         stream_moderation: StreamMode = "window",
+        render: Render = "markdown",
         vault: PseudonymVault | None = None,
         restore_tools: Collection[str] = (),
     ) -> None:
         require_choice("on_block", on_block, ("raise", "refuse"))
         address = get_from_param_or_env("endpoint", endpoint, "MISTRAL_ENDPOINT", DEFAULT_MISTRALAI_ENDPOINT)
-        ring = _ring(keys if keys is not None else api_key)
+        ring = KeyRing.of(keys if keys is not None else api_key)
         super().__init__(
             model=model,
             temperature=temperature,
@@ -191,7 +200,9 @@ class GuardedMistralAI(MistralAI):
         self.policy = policy or GuardPolicy()
         self.moderation = moderation
         self.on_block = on_block
+        self.concurrent = concurrent
         self.stream_moderation = stream_moderation
+        self.render = render
         self.safe_mode = safe_mode
         self._guardrails = guardrails_payload(guardrails)
         self._turns = TurnGuard(self.policy, vault=vault)
@@ -199,9 +210,10 @@ class GuardedMistralAI(MistralAI):
             moderator = Moderator(keys=ring, base_url=address)
         self._guard = ModelGuard(
             policy=self.policy,
-            sanitizer=OutputSanitizer(self.policy, system_prompt=system_prompt, vault=vault),
+            sanitizer=OutputSanitizer(self.policy, system_prompt=system_prompt, render=render, vault=vault),
             moderator=moderator,
             moderation=moderation,
+            concurrent=concurrent,
             stream_moderation=stream_moderation,
             vault=vault,
             restore_tools=frozenset(restore_tools),
@@ -452,14 +464,6 @@ class GuardedMistralAI(MistralAI):
         return ChatResponse(
             message=said.message(answer.choices[0].finish_reason if answer.choices else None), raw=dict(answer)
         )
-
-
-def _ring(keys: KeyRing | str | SecretStr | Sequence[str | SecretStr] | None) -> KeyRing:
-    if isinstance(keys, KeyRing):
-        return keys
-    if keys is None:
-        return KeyRing.from_env()
-    return KeyRing([keys] if isinstance(keys, str | SecretStr) else keys)
 
 
 async def _one(response: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401 - a chat's response, or a completion's

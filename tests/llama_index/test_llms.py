@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from types import AsyncGeneratorType, GeneratorType
 
 import httpx2
@@ -19,6 +21,7 @@ from pydantic import BaseModel
 from guard_integrations import (
     GuardBlocked,
     GuardPolicy,
+    GuardUnavailable,
     KeyRing,
     MissingKeyError,
     MistralGuardrail,
@@ -386,6 +389,129 @@ async def test_a_stream_that_breaks_raises_without_content(guarded, mistral_serv
             list(llm.stream_complete("Say exactly: canary one two three four five six seven"))
         assert "canary" not in f"{caught.value!s}{caught.value!r}"
         assert caught.value.__context__ is None
+
+
+async def test_where_an_answer_is_shown_says_whether_code_is_left_alone(guarded):
+    code = "This is how: `<script>alert(1)</script>`"
+    for render, stays in (("markdown", True), ("html", False)):
+        for said in await all_ways(guarded(moderation="off", render=render), f"Say exactly: {code}"):
+            assert ("<script>" in said) is stays
+
+
+# -- moderation beside the generation --------------------------------------------------------------------------
+
+
+async def test_an_input_that_is_moderated_beside_the_generation_changes_no_answer(guarded):
+    assert set(await all_ways(guarded(concurrent=True), "Say exactly: all is well")) == {"all is well"}
+    assert set(await all_ways(guarded(concurrent=True, on_block="refuse"), HARM)) == {REFUSAL}
+    assert set(await all_ways(guarded(concurrent=True, moderation="output"), "Say exactly: hi")) == {"hi"}
+
+
+async def one_way(llm, question, way):
+    """What one way of calling gives, piece by piece."""
+    if way == "chat":
+        yield llm.chat(user(question)).message.content
+    elif way == "achat":
+        yield (await llm.achat(user(question))).message.content
+    elif way == "stream_chat":
+        for chunk in llm.stream_chat(user(question)):
+            yield chunk.delta
+    else:
+        async for chunk in await llm.astream_chat(user(question)):
+            yield chunk.delta
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+async def test_both_run_at_once_and_nothing_is_shown_before_the_verdict(guarded, mistral_server, way):
+    mistral_server.faults.add(Fault(path="/v1/chat/moderations", latency=0.3, times=None))
+    for concurrent in (False, True):
+        mistral_server.requests.clear()
+        llm = guarded(concurrent=concurrent, moderation="input")
+        began = time.monotonic()
+        with pytest.raises(GuardBlocked) as caught:
+            [text async for text in one_way(llm, f"{HARM} {concurrent} {way}", way)]
+        assert time.monotonic() - began >= 0.3
+        assert caught.value.stage == "input"
+        assert caught.value.__context__ is None
+        # A blocking call that was dropped may still be on its way from before.
+        asked = [request for request in mistral_server.requests.to(CHAT) if f"{concurrent} {way}" in str(request.body)]
+        assert bool(asked) is concurrent
+        mistral_server.faults.clear()
+        mistral_server.faults.add(Fault(path="/v1/chat/moderations", malformed=True))
+        with pytest.raises(GuardUnavailable):
+            [text async for text in one_way(llm, f"Hello {concurrent}", way)]
+        mistral_server.faults.add(Fault(path="/v1/chat/moderations", latency=0.3, times=None))
+
+
+class Slow(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A body that says one thing, and then nothing more before `go_on` is set."""
+
+    def __init__(self, text, go_on):
+        choice = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
+        event = {"id": "1", "model": "m", "created": 1, "choices": [choice]}
+        self.frame, self.go_on, self.closed = f"data: {json.dumps(event)}\n\n".encode(), go_on, threading.Event()
+
+    def __iter__(self):
+        yield self.frame
+        self.go_on.wait(60)
+        yield b"data: [DONE]\n\n"
+
+    async def __aiter__(self):
+        yield self.frame
+        while not self.go_on.is_set():  # noqa: ASYNC110 - an event of threads
+            await asyncio.sleep(0.005)
+        yield b"data: [DONE]\n\n"
+
+    def close(self):
+        self.closed.set()
+
+    async def aclose(self):
+        self.closed.set()
+
+
+@pytest.fixture
+def silent(guarded):
+    """A model that says one thing and then falls silent, beside a real moderator."""
+    go_on = threading.Event()
+    bodies = []
+
+    def make(text, **settings):
+        def answer(_):
+            bodies.append(Slow(text, go_on))
+            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=bodies[-1])
+
+        llm, transport = guarded(**settings), httpx2.MockTransport(answer)
+        llm._guarded.chat._client = Mistral(
+            client=httpx2.Client(transport=transport), async_client=httpx2.AsyncClient(transport=transport)
+        )
+        return llm, go_on, bodies
+
+    yield make
+    go_on.set()
+
+
+async def test_a_verdict_releases_while_the_model_is_silent(silent):
+    llm, go_on, _ = silent("The sun rose over the hills, and nobody said a word about it. " * 3)
+    stream = llm.stream_chat(user("hello"))
+    assert next(stream).delta.startswith("The sun")
+    async with asyncio.timeout(30):
+        assert (await anext(await llm.astream_chat(user("hello")))).delta.startswith("The sun")
+    assert not go_on.is_set()
+    go_on.set()
+    assert list(stream)[-1].message.content.startswith("The sun")
+
+
+@pytest.mark.parametrize("settings", [{"moderation": "output"}, {"moderation": "input", "concurrent": True}])
+async def test_a_hit_stops_a_silent_model_at_once(silent, settings):
+    said, asked = ((f"{HARM}. " * 6), "hello") if settings["moderation"] == "output" else ("The sun rose.", HARM)
+    llm, go_on, bodies = silent(said, **settings)
+    with pytest.raises(GuardBlocked):
+        list(llm.stream_chat(user(asked)))
+    async with asyncio.timeout(30):
+        with pytest.raises(GuardBlocked):
+            [chunk async for chunk in await llm.astream_chat(user(asked))]
+    assert not go_on.is_set()
+    assert all(body.closed.is_set() for body in bodies[1:])
 
 
 def test_server_errors_are_retried(guarded, mistral_server):

@@ -214,7 +214,8 @@ class AsyncReader(Generic[T]):
         self._post(ended)
 
     async def _close(self) -> None:
-        close = getattr(self._items, "aclose", None)
+        # Mistral's SDK calls it `close`.
+        close = getattr(self._items, "aclose", None) or getattr(self._items, "close", None)
         if close is not None:
             await close()
 
