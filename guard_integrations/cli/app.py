@@ -2,7 +2,7 @@
 
 import typer
 
-from guard_integrations.cli import keys
+from guard_integrations.cli import keys, policy
 from guard_integrations.cli.audit import audit
 from guard_integrations.cli.chat.command import chat
 from guard_integrations.cli.demo.command import demo
@@ -23,6 +23,7 @@ app.command()(demo)
 app.command()(scan)
 app.command()(chat)
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
 app.command()(audit)
 app.command("eval")(evaluate)
 app.command("playground")(run_playground)

@@ -7,6 +7,7 @@ import os
 import secrets
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,7 @@ from pydantic import (
 )
 
 from guard_integrations.core.findings import Action, Category
+from guard_integrations.core.toml_lines import line_of
 from guard_integrations.errors import PolicyError
 
 __all__ = ["HASH_KEY_VARIABLE", "REFUSAL", "Actions", "GuardPolicy", "Profile", "Strategy"]
@@ -150,13 +152,15 @@ class GuardPolicy(_Frozen):
         Relative `rule_packs` are taken from the file's own folder.
 
         Raises:
-            PolicyError: when the file is missing, is not TOML, is empty, or sets something that does not exist.
+            PolicyError: when the file is missing, is not TOML, is empty, or sets something that does not exist; names
+                the lines.
         """
         file = Path(path)
-        problem = ""
+        problem = text = ""
         settings: dict[str, Any] = {}
         try:
-            settings = tomllib.loads(file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            settings = tomllib.loads(text)
         except OSError as error:
             problem = f"cannot be read: {error.strerror}"
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -167,12 +171,12 @@ class GuardPolicy(_Frozen):
             raise PolicyError(f"{file}: {problem}")
         if isinstance(packs := settings.get("rule_packs"), list):
             settings["rule_packs"] = [file.parent / str(pack) for pack in packs]
-        faults: list[str] = []
+        faults: list[tuple[int, str]] = []
         try:
             return cls(**settings)
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, e['loc'])) or 'policy'}: {e['msg']}" for e in error.errors()]
-        raise PolicyError(f"{file}: {'; '.join(faults)}")
+            faults = [_fault(text, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        raise PolicyError(f"{file}: {'; '.join(fault for _, fault in sorted(faults))}")
 
     def action(self, category: Category) -> Action:
         """What is done with a finding of a category."""
@@ -229,6 +233,16 @@ class GuardPolicy(_Frozen):
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy does not pickle, and a policy travels to worker processes.
         return _restore, (type(self), {**self.model_dump(), "hash_key": self.hash_key})
+
+
+def _fault(text: str, place: tuple[int | str, ...], kind: str, message: str) -> tuple[int, str]:
+    """One thing that is wrong with a file, and the line on which it stands; 0 for one that stands on none."""
+    line = line_of(text, place) or 0
+    if kind == "extra_forbidden":
+        settings = Actions.model_fields if place[0] == "actions" else GuardPolicy.model_fields
+        close = get_close_matches(str(place[-1]), settings, n=1)
+        message = f"there is no such setting{f'; is it {close[0]}?' if close else ''}"
+    return line, f"{f'line {line}: ' if line else ''}{'.'.join(map(str, place)) or 'policy'}: {message}"
 
 
 def _digest(pack: Path) -> str:

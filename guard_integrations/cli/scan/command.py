@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, 
 from guard_integrations.core.findings import Severity, Stage
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.scanner.injection import MODEL_RULE
+from guard_integrations.core.scanner.rationales import rationales
 from guard_integrations.errors import GuardError, PolicyError
 
 if TYPE_CHECKING:
@@ -188,13 +189,7 @@ def _sink(asked: _Asked) -> Iterator["Sink"]:
                 yield Parquet(file)
                 return
             write = lambda text: file.write(text.encode())  # noqa: E731 - bound to the file
-        yield Sarif(write, _rationales()) if asked.format is _Format.SARIF else JsonLines(write)
-
-
-def _rationales() -> dict[str, str]:
-    from guard_integrations.scan.rationales import rationales  # noqa: PLC0415 - an extra
-
-    return rationales()
+        yield Sarif(write, rationales()) if asked.format is _Format.SARIF else JsonLines(write)
 
 
 @contextmanager

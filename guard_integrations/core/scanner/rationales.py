@@ -4,7 +4,6 @@ from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, N
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.markup import MARKUP_RULES
 from guard_integrations.core.scanner.rule import builtin_rules
-from guard_integrations.scan.text import NOT_SCANNED
 
 __all__ = ["rationales"]
 
@@ -17,5 +16,4 @@ def rationales() -> dict[str, str]:
         MODEL_RULE: "The local model takes this for an order to the assistant.",
         HIDDEN_RULE: "Text in characters that nobody sees is meant for the model alone.",
         NESTED_RULE: "What is encoded again and again cannot be read to its end.",
-        NOT_SCANNED: "A guard could not decide about this, so nobody should rely on it.",
     }
