@@ -66,6 +66,7 @@ _MARKUP = [
 ]
 _FEW = 3
 _KINDS = {
+    "aws": ascii_uppercase + "234567",
     "alnum": ascii_letters + digits,
     "alpha": ascii_letters,
     "base64": ascii_letters + digits + "+/",

@@ -104,47 +104,39 @@ class _Live:
     """What a text may end in that more text could still complete.
 
     Args:
-        anywhere: of the rules without a lead.
-        led: of each lead's rules: at the text's beginning, and after the lead.
+        at_start: at the text's beginning, by group of rules.
+        after: after one more character, which is the lead where a rule has one.
     """
 
-    anywhere: tuple[Search, ...]
-    led: tuple[tuple[Search, Search], ...]
+    at_start: tuple[Search, ...]
+    after: tuple[Search, ...]
 
     def hold(self, data: bytes, at: int) -> int:
         hold = stop = len(data)
-        for search in self.anywhere:
-            if (found := search(data, at, stop)) is not None and found[0] < hold:
-                hold = found[0]
-        for at_start, search in self.led:
-            if at == 0 and at_start(data, 0, stop) is not None:
-                return 0
-            if (found := search(data, previous_character(data, at), stop)) is not None:
+        if at == 0 and any(begins(data, 0, stop) is not None for begins in self.at_start):
+            return 0
+        before = previous_character(data, at)
+        for search in self.after:
+            if (found := search(data, before, stop)) is not None and found[0] < hold:
                 hold = min(hold, found[0] + character_length(data[found[0]]))
         return hold
 
 
 def _live(compiled: tuple[CompiledRule, ...]) -> _Live:
-    # One pattern a group: a single big one has too many states.
-    anywhere = tuple(
-        compile_pattern(rf"(?:{'|'.join(found)})\z", SET_MEMORY).search
-        for members in _grouped(compiled)
-        if (found := [one.rule.head.live for one in members if not one.rule.lead and one.rule.head.live])
-    )
-    by_lead: dict[str, list[str]] = {}
-    for one in compiled:
-        if one.rule.lead and one.rule.head.live:
-            by_lead.setdefault(_lead(one.rule), []).append(one.rule.head.live)
-    led: list[tuple[Search, Search]] = []
-    for lead, sources in by_lead.items():
-        live = f"(?:{'|'.join(sources)})"
-        led.append(
-            (
-                compile_pattern(rf"{live}\z", SET_MEMORY).match,
-                compile_pattern(rf"{lead}{live}\z", SET_MEMORY).search,
-            )
-        )
-    return _Live(anywhere=anywhere, led=tuple(led))
+    # One pattern a group: a single big one has too many states, and each more is half a microsecond a token.
+    at_start: list[Search] = []
+    after: list[Search] = []
+    for members in _grouped(compiled):
+        by_lead: dict[str, list[str]] = {}
+        for one in members:
+            if one.rule.head.live:
+                by_lead.setdefault(_lead(one.rule) or "(?s:.)", []).append(one.rule.head.live)
+        if by_lead:
+            everything = "|".join(live for lives in by_lead.values() for live in lives)
+            led = "|".join(f"{lead}(?:{'|'.join(lives)})" for lead, lives in by_lead.items())
+            at_start.append(compile_pattern(rf"(?:{everything})\z", SET_MEMORY).match)
+            after.append(compile_pattern(rf"(?:{led})\z", SET_MEMORY).search)
+    return _Live(at_start=tuple(at_start), after=tuple(after))
 
 
 class RuleSet:

@@ -36,6 +36,7 @@ VALIDATORS: Final[Mapping[str, Callable[[str], bool | int]]] = MappingProxyType(
         "international-phone": contact.international_phone,
         "national-phone": contact.national_phone,
         "url-credentials": secret.url_credentials,
+        "token": secret.token,
         "us-ssn": national.us_ssn,
         **national.NUMBERS,
     }
