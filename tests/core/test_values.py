@@ -72,7 +72,7 @@ def test_a_value_is_read_with_its_key(tmp_path):
     pack.write_text(
         """
         [[rule]]
-        id = "password"
+        id = "my-password"
         category = "secret"
         severity = "high"
         label = "[PASSWORD]"
