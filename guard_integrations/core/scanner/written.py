@@ -24,7 +24,7 @@ class Written:
         keep: how many characters are kept.
     """
 
-    __slots__ = ("_edits", "_from", "_keep", "_rules", "_text", "to")
+    __slots__ = ("_base", "_edits", "_from", "_keep", "_rules", "_tail", "_text", "to")
 
     def __init__(self, rules: RuleSet, keep: int) -> None:
         self._rules = rules
@@ -33,12 +33,17 @@ class Written:
         self._from = 0
         """What was let out before this byte of the session's data is in `_text`, what came after follows from these."""
         self._edits: list[tuple[int, int, str]] = []
+        self._tail = ""
+        self._base = 0
+        """What stands before this byte when all is written ends in `_tail`: most of what is asked for goes on there."""
         self.to = 0
         """The byte up to which everything is let out or replaced by now, as far as it was replaced."""
 
     def before(self, data: bytes, start: int) -> str:
         """What stands, when all is written, before a match at `start`."""
         room = self._keep
+        if start >= self._base:
+            return (self._tail + decode(data[max(self._base, back(data, start, room)) : start]))[-room:]
         pieces: list[str] = []
         for first, last, label in reversed(self._edits):
             if first >= start:
@@ -64,7 +69,7 @@ class Written:
     def skip(self, to: int) -> None:
         """What stands up to `to` is gone with what was replaced before it."""
         if to > self.to:
-            self.to = to
+            self.to = self._base = to
             if self._edits:
                 first, _, label = self._edits[-1]
                 self._edits[-1] = first, to, label
@@ -84,16 +89,17 @@ class Written:
             label = self._apart(self.before(data, start))
         elif start and is_word(data[start]) and is_word(data[start - 1]):
             label = self._glued(self.before(data, start), label)
+        self._tail = (self.before(data, start) + label)[-self._keep :]
         self._edits.append((start, end, label))
-        self.to = end
+        self.to = self._base = end
         return label
 
     def forget(self, data: bytes, cut: int, to: int) -> None:
         """The session lets go of the first `cut` bytes of its data; `to` is how far everything is decided."""
         end = max(self.to, to)
-        self._text = self.before(data, end)
+        self._text = self._tail = self.before(data, end)
         self._edits.clear()
-        self._from = end - cut
+        self._from = self._base = end - cut
         self.to = max(0, self.to - cut)
 
     def _apart(self, before: str) -> str:

@@ -4,13 +4,23 @@ import re
 from datetime import date as calendar_date
 from typing import Final
 
-__all__ = ["card", "de_rvnr", "es_nss", "iban", "luhn", "medicare_au"]
+__all__ = ["aadhaar", "card", "de_rvnr", "es_nss", "iban", "luhn", "medicare_au"]
 
 _DIGITS: Final = bytes(range(10))
 _TWICE: Final = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))
 _TO_VALUES: Final = bytes.maketrans(b"0123456789", _DIGITS)
 _TO_TWICE: Final = bytes.maketrans(b"0123456789", _TWICE)
 _NOT_DIGITS: Final = bytes(code for code in range(256) if code not in b"0123456789")
+_DIHEDRAL: Final = (
+    *(tuple((first + second) % 5 + 5 * (second > 4) for second in range(10)) for first in range(5)),  # noqa: PLR2004 - the reflections
+    *(tuple((first - second) % 5 + 5 * (second < 5) for second in range(10)) for first in range(5)),  # noqa: PLR2004
+)
+"""The multiplication table of the dihedral group of a pentagon, for Verhoeff's check digit."""
+_PERMUTED: Final = (
+    tuple(range(10)), (1, 5, 7, 6, 2, 8, 3, 0, 9, 4), (5, 8, 0, 3, 7, 9, 6, 1, 4, 2), (8, 9, 1, 6, 0, 4, 3, 5, 2, 7),
+    (9, 4, 5, 3, 1, 2, 6, 8, 7, 0), (4, 2, 8, 6, 5, 7, 3, 9, 0, 1), (2, 7, 9, 3, 8, 0, 6, 4, 1, 5), (7, 0, 4, 6, 9, 1, 3, 2, 5, 8),
+)  # fmt: skip
+"""Verhoeff's permutation, applied as often as a digit is far from the last."""
 _BEFORE_IBAN: Final = re.compile(r"[^0-9A-Za-z]")
 
 
@@ -70,6 +80,17 @@ def medicare_au(value: str) -> bool:
         return False
     weights = (1, 3, 7, 9, 1, 3, 7, 9)
     return sum(int(digit) * weight for digit, weight in zip(digits[:8], weights, strict=True)) % 10 == int(digits[8])
+
+
+def aadhaar(value: str) -> bool:
+    """India's number of twelve digits: no 0 or 1 first, not the same backwards, and a check digit after Verhoeff."""
+    digits = re.sub(r"[ \-]", "", value)
+    if not re.fullmatch(r"[2-9][0-9]{11}", digits) or digits == digits[::-1]:
+        return False
+    check = 0
+    for at, digit in enumerate(reversed(digits)):
+        check = _DIHEDRAL[check][_PERMUTED[at % 8][int(digit)]]
+    return check == 0
 
 
 def calendar(year: int, month: int, day: int) -> bool:

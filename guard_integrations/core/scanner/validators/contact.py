@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
 from ipaddress import AddressValueError, IPv6Address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from types import ModuleType
+from guard_integrations.core.scanner.validators.telephone import given_out, given_out_abroad, possible_abroad
 
 __all__ = [
     "coordinates",
@@ -26,8 +24,7 @@ _FILES: Final = frozenset(
     {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "ts", "json", "py", "html", "md", "whl", "tar", "gz"}
 )
 _SERVICES: Final = frozenset({"git", "hg", "svn"})
-_COUNTRY_CODES: Final = (49, 33, 44, 39, 31, 32, 43, 41, 46, 353, 358)
-_ITALY: Final = 39
+_NOT_DIGITS: Final = bytes(code for code in range(256) if code not in b"0123456789")
 _SHORTEST_PHONE: Final = 7
 _LONGEST_PHONE: Final = 15
 _SHORTEST_NATIONAL: Final = 9
@@ -52,16 +49,8 @@ def email(value: str) -> bool:
     return local.lower() not in _SERVICES and last not in _FILES and ".." not in domain and domain[0] not in ".-"
 
 
-@cache
-def _phonenumbers() -> "ModuleType":
-    # 0.1 s, which only texts with something like a telephone number in them have to wait for.
-    import phonenumbers  # noqa: PLC0415
-
-    return phonenumbers
-
-
 def _digits(value: str) -> str:
-    return "".join(char for char in value if "0" <= char <= "9")
+    return value.encode("utf-8", "replace").translate(None, _NOT_DIGITS).decode()
 
 
 def _beginnings(value: str) -> Iterator[str]:
@@ -91,19 +80,10 @@ def international_phone(value: str) -> int:
 
 
 def _has_country(value: str) -> bool:
-    if not _SHORTEST_PHONE <= len(_digits(value)) <= _LONGEST_PHONE:
+    digits = _digits(value)
+    if not _SHORTEST_PHONE <= len(digits) <= _LONGEST_PHONE:
         return False
-    exact = not value.startswith("+")
-    return _international(value if not exact else "+" + value[2:].lstrip(), exact=exact)
-
-
-def _international(value: str, *, exact: bool) -> bool:
-    library = _phonenumbers()
-    try:
-        number = library.parse(value)
-    except library.NumberParseException:
-        return False
-    return bool(library.is_valid_number(number) if exact else library.is_possible_number(number))
+    return possible_abroad(digits) if value.startswith("+") else given_out_abroad(digits[2:])
 
 
 def nanp_phone(value: str) -> bool:
@@ -119,19 +99,12 @@ def french_phone(value: str) -> bool:
 
 def national_phone(value: str) -> int:
     """A national number with its leading zero that was given out in one of the countries that have one."""
-    return _longest(value, lambda one: _shaped(one) and _given_out(_digits(one)))
+    return _longest(value, _national)
 
 
-def _given_out(digits: str) -> bool:
-    if not _SHORTEST_NATIONAL <= len(digits) <= _LONGEST_NATIONAL:
-        return False
-    library = _phonenumbers()
-    number = int(digits)
-    return any(
-        # Italy's leading zero belongs to the number.
-        library.is_valid_number(library.PhoneNumber(code, number, italian_leading_zero=code == _ITALY or None))
-        for code in _COUNTRY_CODES
-    )
+def _national(value: str) -> bool:
+    digits = _digits(value)
+    return _SHORTEST_NATIONAL <= len(digits) <= _LONGEST_NATIONAL and given_out(digits) and _shaped(value)
 
 
 def phone_number(value: str) -> int:

@@ -73,7 +73,7 @@ NUMBERS: Final[Mapping[str, Callable[[str], bool]]] = MappingProxyType(
         "gb-nhs": _by_stdnum("gb.nhs", 10),
         "gb-utr": _by_stdnum("gb.utr", 10, 11),
         "ie-pps": _by_stdnum("ie.pps", 8, 9),
-        "in-aadhaar": _by_stdnum("in_.aadhaar", 12),
+        "in-aadhaar": checksums.aadhaar,
         "in-pan": _by_stdnum("in_.pan", 10),
         "it-codice-fiscale": _by_stdnum("it.codicefiscale", 16),
         "it-iva": _by_stdnum("it.iva", 11, 13),
