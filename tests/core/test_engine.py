@@ -271,3 +271,21 @@ def test_a_waiting_rule_is_looked_for_only_beside_its_words(tmp_path):
         session = made.start()
         steps = [session.feed(char) for char in text] + [session.feed("", final=True)]
         assert [one for step in steps for one in step.findings] == list(step.findings)
+
+
+def test_what_may_yet_be_cut_short_is_not_decided():
+    first = a_rule(id="first", pattern=r"q-\d\d")
+    number = a_rule(id="number", lead="-", pattern=r"\d{1,9}", validator="luhn")
+    beside = a_rule(id="beside", lead=r"\]", pattern="7x{1,3}")
+    made = detector(first, number, beside)
+    text = "q-187xx."
+    whole = made.start().feed(text, final=True)
+    assert [(one.rule, text[one.start : one.end]) for one in whole.findings] == [
+        ("first", "q-18"),
+        ("number", "18"),
+        ("beside", "7xx"),
+    ]
+    session = made.start()
+    steps = [session.feed(char) for char in text] + [session.feed("", final=True)]
+    found = [one for step in steps for one in step.findings]
+    assert sorted(found, key=lambda one: one.start) == list(whole.findings)

@@ -74,6 +74,10 @@ class Work:
         self.tried[match.order] = match.start + 1
         self.advance(match.order, match.start + 1)
 
+    def decided(self, to: int) -> int:
+        """How far all is decided when the heads up to a place are: what may yet be cut short there is not."""
+        return min([to, *(one.head for one in self.refused if one.end > to)])
+
     def advance(self, order: int, at: int) -> None:
         """Queues a rule's next head that begins at `at` or later."""
         cursor = self.cursors.get(order)

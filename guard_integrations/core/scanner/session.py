@@ -192,13 +192,12 @@ class RuleSession:
             tried = max(self._next.get(order, 0), work.tried.get(order, 0))
             if order == _FRESH:
                 if start == self._written.to and not self._look_beside(start, work):
-                    return start
+                    return work.decided(start)
             elif start < tried:
                 work.advance(order, tried)
             elif (judged := self._judge(match, work)) is not None and not self._take(*judged, work):
-                return judged[0].head
-        # What may yet be cut short by what has not come is not decided.
-        return min([work.hold, *(one.head for one in work.refused if one.end > work.hold)])
+                return work.decided(judged[0].head)
+        return work.decided(work.hold)
 
     def _judge(self, match: Match, work: Work) -> tuple[Match, float] | None:
         """The match as far as it stands, and its score; or another one, which is to be taken before it."""

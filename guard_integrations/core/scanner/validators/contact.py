@@ -37,6 +37,7 @@ _DATE: Final = re.compile(
 _RANGE: Final = re.compile(r"(?:19|20)\d\d ?[\-/] ?(?:19|20)?\d\d\Z|\d{1,2}[.:]\d{2} ?- ?\d{1,2}[.:]\d{2}\Z")
 _DECIMAL: Final = re.compile(r"\d{1,3}(?:[ ]\d{3})*\.\d+\Z|\d{1,3}(?:\.\d{3})+\Z")
 _MOST_GROUPS: Final = 4
+_LONG_GROUP: Final = re.compile(r"[0-9]{9}")
 _WORD_AFTER: Final = re.compile(r"[A-Za-z_\[*]\Z")
 _PAIR: Final = re.compile(r"[+-]?\d+\.\d+,? *[+-]?\d+\.\d+")
 _EARTH: Final = (90, 180)
@@ -104,7 +105,9 @@ def national_phone(value: str) -> int:
 
 def _national(value: str) -> bool:
     digits = _digits(value)
-    return _SHORTEST_NATIONAL <= len(digits) <= _LONGEST_NATIONAL and given_out(digits) and _shaped(value)
+    if not _SHORTEST_NATIONAL <= len(digits) <= _LONGEST_NATIONAL or _LONG_GROUP.search(value):
+        return False
+    return given_out(digits) and _shaped(value)
 
 
 def phone_number(value: str) -> int:
