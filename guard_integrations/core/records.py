@@ -90,12 +90,12 @@ class RequestRecord:
         messages: how many messages, or texts to embed, went in.
         input_chars: characters of text that went in.
         output_chars: characters of text that came out.
-        input_tokens: tokens, as the API counted them.
-        output_tokens: as above.
-        total_tokens: as above.
+        input_tokens: tokens that went in, as the API counted them.
+        output_tokens: tokens of the answer, as the API counted them.
+        total_tokens: both together, as the API counted them.
         streamed: whether the answer came in pieces.
-        first_token: seconds to the first piece of it.
-        duration: seconds from beginning to end.
+        first_token: time from the beginning to the first piece with something in it.
+        duration: time from beginning to end.
         chunks: how many pieces with something in them.
         finish_reason: why the model stopped.
         tool_calls: how many tools the model asked for.
