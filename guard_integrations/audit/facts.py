@@ -33,6 +33,7 @@ _PURIFIERS: Final = (
     "nh3.",
 )
 _PROTECTS: Final = re.compile(r"(?i)guard|moderat|safety|injection|pii|redact|sanitiz|shield")
+_HINTS: Final = re.compile(r"guard|rails|moderat|lakera|rebuff|middleware|pii|presidio")
 _RAILS: Final = re.compile(r"(?m)^rails:")
 
 
@@ -73,13 +74,14 @@ def _in_python(file: SourceFile) -> Iterator[Guard]:  # noqa: C901 - one case pe
         yield Guard.LOGGING
     if any(name.startswith(_SECRET_MANAGERS) or f"{name}." in _SECRET_MANAGERS for name in imported):
         yield Guard.ROTATION
+    named = _HINTS.search(file.lower) is not None  # to name every call of every file would be most of the work
     for call in module.calls:
-        found = guards_named(module.name(call.func))
-        off = module.argument(call, "moderation")
+        found = guards_named(module.name(call.func)) if named else frozenset()
+        off = module.argument(call, "moderation") if found else None
         yield from found - {Guard.MODERATION} if off is not None and module.constant(off) == "off" else found
         if any(keyword.arg == "guardrails" for keyword in call.keywords):
             yield Guard.MODERATION
-        if use_of(file).cleans(call) and CLEANS_OUTPUT.search(called_name(call)):
+        if CLEANS_OUTPUT.search(called_name(call)):
             yield Guard.OUTPUT
         if any("/v1/moderations" in str(module.constant(argument)) for argument in call.args):
             yield Guard.MODERATION

@@ -16,7 +16,7 @@ from typing import Final
 from guard_integrations.audit.acting import executed
 from guard_integrations.audit.guards import guards_named
 from guard_integrations.audit.model import Guard
-from guard_integrations.audit.names import CLEANS, MODEL_NAME, SERVERS, USER_NAMES
+from guard_integrations.audit.names import CLEANS, MODEL_NAME, SERVERS, TEXT_METHODS, USER_NAMES
 from guard_integrations.audit.source import SourceFile
 
 __all__ = ["ModelCall", "ModelUse", "use_of"]
@@ -150,6 +150,14 @@ class ModelUse:
     def user(self, node: ast.AST) -> bool:
         """Whether a value holds what a user says, and no guard has seen it."""
         return any(self.said(origin) for origin in self.module.origins(node, stop=self._guards))
+
+    def puts_in(self, node: ast.AST) -> bool:
+        """Whether a text has what a user says put into it; what a function chooses by it is another matter."""
+        return any(self.said(origin) for origin in self.module.origins(node, stop=self._makes_something_else))
+
+    def _makes_something_else(self, call: ast.Call) -> bool:
+        last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        return last not in TEXT_METHODS
 
     def said(self, origin: ast.AST) -> bool:
         """Whether an origin is what a user says."""

@@ -3,7 +3,17 @@
 import re
 from typing import Final
 
-__all__ = ["ANSWER_NAME", "CLEANS", "CLEANS_OUTPUT", "KEY_NAME", "MODEL_NAME", "SERVERS", "USER_NAMES", "WEB"]
+__all__ = [
+    "ANSWER_NAME",
+    "CLEANS",
+    "CLEANS_OUTPUT",
+    "KEY_NAME",
+    "MODEL_NAME",
+    "SERVERS",
+    "TEXT_METHODS",
+    "USER_NAMES",
+    "WEB",
+]
 
 USER_NAMES: Final = frozenset(
     {
@@ -45,3 +55,13 @@ SERVERS: Final = frozenset(
 """Libraries that answer people over a network."""
 WEB: Final = SERVERS - {"streamlit", "gradio", "chainlit", "discord", "telegram", "slack_bolt"}
 """Those among them that serve programs or many people, and should keep records."""
+TEXT_METHODS: Final = frozenset(
+    {
+        "str", "format", "format_map", "join", "strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize", "replace",
+        "get", "getlist", "get_json", "json", "text", "dedent", "read", "decode", "splitlines", "split", "removeprefix",
+        "get_username", "get_full_name", "pop", "input", "chat_input", "text_input", "text_area", "removesuffix",
+        "String", "trim", "toString", "slice", "substring", "replaceAll", "concat", "stringify", "parse", "safeParse", "map",
+        "toLowerCase", "toUpperCase", "formData", "filter", "question", "getAll",
+    }
+)  # fmt: skip
+"""Functions that give the text, or the form, that they are given."""

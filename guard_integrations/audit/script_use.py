@@ -9,7 +9,7 @@ from typing import Final
 from ast_grep_py import SgNode
 
 from guard_integrations.audit.acting import ACTS_IN_SCRIPT
-from guard_integrations.audit.names import CLEANS, MODEL_NAME, USER_NAMES
+from guard_integrations.audit.names import CLEANS, MODEL_NAME, TEXT_METHODS, USER_NAMES
 from guard_integrations.audit.source import SourceFile
 
 __all__ = ["ScriptCall", "ScriptUse", "script_use_of"]
@@ -128,7 +128,19 @@ class ScriptUse:
 
     def user(self, node: SgNode) -> bool:
         """Whether a value holds what a user says, and no guard has seen it."""
-        return any(self._said(origin) for origin in self.module.origins(node, stop=self.cleans))
+        return any(self._said(origin) for origin in self.module.origins(node, stop=self._takes_request))
+
+    def puts_in(self, node: SgNode) -> bool:
+        """Whether a text has what a user says put into it; what a function chooses by it is another matter."""
+        origins = self.module.origins(node, stop=self._makes_something_else)
+        return any(self._said(origin) for origin in origins)
+
+    def _makes_something_else(self, call: SgNode) -> bool:
+        return self._takes_request(call) or called(self.module.function(call)) not in TEXT_METHODS
+
+    def _takes_request(self, call: SgNode) -> bool:
+        """Whether a call cleans, or is handed the whole request: what it makes of that (a session, a place) is no text."""
+        return self.cleans(call) or any(argument.text() in _REQUESTS for argument in self.module.arguments(call))
 
     def cleans(self, call: SgNode) -> bool:
         """Whether what comes out of a call is checked or cleaned."""

@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from guard_integrations.audit.checks._examples import python
+from guard_integrations.audit.checks._examples import python, script
 from guard_integrations.audit.guards import guards_named
-from guard_integrations.audit.model import Check, Guard, Hit
+from guard_integrations.audit.model import Check, Guard, Hit, Language
 from guard_integrations.audit.model_use import ModelUse, use_of
+from guard_integrations.audit.script_use import called
 from guard_integrations.audit.source import SourceFile
 from guard_integrations.core.findings import Severity
 
@@ -117,17 +118,20 @@ FALLBACK_ROUND_GUARD: Final = Check(
 
 
 def _retrieval(file: SourceFile) -> Iterator[Hit]:
+    unless = frozenset({Guard.NODES})
+    message = "What is retrieved reaches the model, and nothing has looked at it."
+    if file.language is Language.SCRIPT:
+        for node in file.script.calls:
+            if called(file.script.function(node)) in {"asRetriever", "asQueryEngine", "asChatEngine"}:
+                yield file.hit(node, message, unless=unless)
+        return
     module = file.python
     for call in module.calls:
         if not isinstance(call.func, ast.Attribute):
             continue
         made = call.func.attr in _RETRIEVERS or module.name(call.func).endswith("RetrieverQueryEngine.from_args")
         if made:
-            yield file.hit(
-                call,
-                "What is retrieved reaches the model, and nothing has looked at it.",
-                unless=frozenset({Guard.NODES}),
-            )
+            yield file.hit(call, message, unless=unless)
 
 
 UNGUARDED_RETRIEVAL: Final = Check(
@@ -143,12 +147,17 @@ UNGUARDED_RETRIEVAL: Final = Check(
         "LangChain: retriever | DocumentGuard(). LlamaIndex: node_postprocessors=[InjectionGuardNodePostprocessor()], or "
         "GuardedQueryEngine(engine)."
     ),
-    keywords=("as_retriever", "as_query_engine", "as_chat_engine", "retrieverqueryengine"),
+    languages=frozenset({Language.PYTHON, Language.SCRIPT}),
+    keywords=("retriever", "query_engine", "chat_engine", "queryengine", "chatengine"),
     bad=(
         python(
             "from llama_index.core import VectorStoreIndex\nengine = VectorStoreIndex.from_documents(d).as_query_engine()\n"
         ),
         python("from langchain_chroma import Chroma\nretriever = Chroma().as_retriever()\n"),
+        script(
+            'import { Chroma } from "@langchain/community/vectorstores/chroma";\n'
+            "const retriever = new Chroma(embeddings, {}).asRetriever();\n"
+        ),
     ),
     good=(
         python(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from guard_integrations.audit.checks._examples import python
+from guard_integrations.audit.checks._examples import python, script
 from guard_integrations.audit.model import KEY, Check, Example, Guard, Hit, Language
 from guard_integrations.audit.model_use import use_of
 from guard_integrations.audit.names import KEY_NAME
@@ -17,6 +17,8 @@ from guard_integrations.core.findings import Severity
 __all__ = ["KEY_PRINTED", "KEY_SHARED", "KEY_STATIC", "KEY_STRING"]
 
 _LOGS: Final = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "echo"})
+_CONSOLE: Final = re.compile(r"(?:console|log|logger|this\.logger)\.(?:log|info|debug|warn|error|trace)$")
+_SCRIPT_KEY: Final = re.compile(r"(?i:(?:process\.env\.)?[\w.]*(?:api_?key|access_?token|secret_?key))")
 _FORMATS: Final = frozenset({"format", "join", "dumps"})
 _SETTINGS: Final = re.compile(r"(?:BaseSettings|Settings|Config|Configuration)$")
 _STAGES: Final = re.compile(
@@ -29,9 +31,25 @@ _DEPLOYED: Final = (
 
 
 def _printed(file: SourceFile) -> Iterator[Hit]:
+    if file.language is Language.SCRIPT:
+        yield from _printed_in_script(file)
+        return
     for call in file.python.calls:
         last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         if last in _LOGS and any(_shows_key(file, argument) for argument in call.args):
+            yield file.hit(call, "A key is written to a log or to the terminal.")
+
+
+def _printed_in_script(file: SourceFile) -> Iterator[Hit]:
+    module = file.script
+    for call in module.calls:
+        if not _CONSOLE.match(module.name(module.function(call))):
+            continue
+        parts = [
+            part for each in module.arguments(call) for part in (each, *each.find_all(kind="template_substitution"))
+        ]
+        texts = (part.text().removeprefix("${").removesuffix("}").rstrip("!") for part in parts)
+        if any(_SCRIPT_KEY.fullmatch(text) for text in texts):
             yield file.hit(call, "A key is written to a log or to the terminal.")
 
 
@@ -82,15 +100,18 @@ KEY_PRINTED: Final = Check(
     title="A key is printed or logged",
     rationale="Logs are kept for months and read by more people and programs than the key is meant for.",
     remediation="Log a label of the key (KeyRing shows `key-1`), never the key or the headers that carry it.",
+    languages=frozenset({Language.PYTHON, Language.SCRIPT}),
     keywords=("key", "token", "authorization"),
     bad=(
         python('import os\napi_key = os.environ["MISTRAL_API_KEY"]\nprint(f"using {api_key}")\n'),
         python('import logging\nheaders = {"Authorization": "Bearer x"}\nlogging.debug("calling with %s", headers)\n'),
         python('import os\nprint(os.environ["MISTRAL_API_KEY"])\n'),
+        script("console.log(`using ${process.env.MISTRAL_API_KEY}`);\n"),
     ),
     good=(
         python('import os\napi_key = os.environ["MISTRAL_API_KEY"]\nprint(len(api_key), bool(api_key), "api_key")\n'),
         python("def f(usage):\n    print(usage.total_tokens, usage.prompt_tokens)\n"),
+        script("console.log(`key set: ${Boolean(process.env.MISTRAL_API_KEY)}`, apiKey.length);\n"),
     ),
     inspect=_printed,
 )

@@ -38,7 +38,7 @@ def _in_system(file: SourceFile) -> Iterator[Hit]:
                 told.add(built)
                 yield file.hit(text, "The system message has a variable that takes what a user says.")
             continue
-        if use.user(value) and not _is_handed_through(file, built):
+        if use.puts_in(value) and not _is_handed_through(file, built):
             told |= {value, built}
             yield file.hit(place, "What a user says becomes part of the system message.")
 
@@ -107,7 +107,7 @@ def _is_template(file: SourceFile, text: ast.AST) -> bool:
 def _in_system_script(file: SourceFile) -> Iterator[Hit]:
     use = script_use_of(file)
     for place, text in use.system_texts:
-        if use.user(text):
+        if use.puts_in(text):
             yield file.hit(place, "What a user says becomes part of the system message.")
 
 

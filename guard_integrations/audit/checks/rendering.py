@@ -28,6 +28,7 @@ _COMPONENT: Final = re.compile(r"v-html=\"([^\"]+)\"|\{@html\s+([^}]+)\}|\[inner
 _TALKS: Final = re.compile(
     r"(?i)\b(?:answer|completion|assistant|usechat|usecompletion|chat|llm|mistral|bot|delta|token)s?\b|getReader|EventSource"
 )
+_FIXED: Final = re.compile(r"[\"'`\d]|process\.env|import\.meta|[A-Z][A-Z0-9_]+$|JSON\.stringify")
 _INSERTS: Final = frozenset(
     {"insertAdjacentHTML", "write", "writeln", "html", "setHTMLUnsafe", "createContextualFragment"}
 )
@@ -46,10 +47,10 @@ def _in_python(file: SourceFile) -> Iterator[Hit]:
         if value is None:
             continue
         direct, elsewhere = use.answer(value)
-        if direct:
-            yield file.hit(call, _MESSAGE)
-        elif elsewhere:
-            yield file.hit(call, _MESSAGE, given=frozenset(f"answers:{name}" for name in sorted(elsewhere)[:1]))
+        if direct or elsewhere:
+            given = frozenset(() if direct else (f"answers:{name}" for name in sorted(elsewhere)[:1]))
+            # A notebook shows it to the one who runs it.
+            yield file.hit(call, _MESSAGE, given=given, severity=Severity.MEDIUM if file.notebook is not None else None)
 
 
 def _in_script(file: SourceFile) -> Iterator[Hit]:
@@ -73,8 +74,16 @@ def _in_script(file: SourceFile) -> Iterator[Hit]:
         for attribute in module.all("jsx_attribute"):
             inner = attribute.find(kind="pair")
             value = inner.field("value") if inner is not None else None
-            if attribute.text().startswith("dangerouslySetInnerHTML") and value is not None and _is_shown(file, value):
+            dangerous = attribute.text().startswith("dangerouslySetInnerHTML") and not _in_head(attribute)
+            if dangerous and value is not None and _is_shown(file, value):
                 yield file.hit(attribute, _MESSAGE, given=_MODEL)
+
+
+def _in_head(attribute: SgNode) -> bool:
+    """Whether an attribute belongs to a script or a style, which is a program's own."""
+    element = attribute.parent()
+    name = element.field("name") if element is not None else None
+    return name is not None and name.text().lower() in {"script", "style"}
 
 
 def _is_answer(file: SourceFile, value: SgNode) -> bool:
@@ -92,7 +101,10 @@ def _is_answer(file: SourceFile, value: SgNode) -> bool:
 def _is_shown(file: SourceFile, value: SgNode) -> bool:
     """Of React's state nobody knows what is in it: what a component that talks to a model shows, unless it cleans."""
     module, use = file.script, script_use_of(file)
-    if module.constant(value) is not None or any(CLEANS.search(called(module.function(call))) for call in module.calls):
+    origins = [origin.text() for origin in module.origins(value)]
+    if all(_FIXED.match(origin) for origin in origins) or any(
+        CLEANS.search(called(module.function(call))) for call in module.calls
+    ):
         return False
     return bool(_TALKS.search(file.text)) or use.frameworks
 
