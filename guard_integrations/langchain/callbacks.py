@@ -28,6 +28,7 @@ from guard_integrations.core.records import (
 )
 from guard_integrations.langchain._messages import text_of
 from guard_integrations.langchain._metadata import policy_of
+from guard_integrations.telemetry.exposure import warn_of_exposures
 
 __all__ = ["MetadataCallbackHandler"]
 
@@ -65,6 +66,8 @@ class MetadataCallbackHandler(BaseCallbackHandler):
     Serves sync and async alike, `invoke`, `stream`, `batch` and both versions of `astream_events`. It observes and
     never blocks: LangChain swallows what a handler raises, so a handler cannot be a guard.
 
+    Warns of others who would write content or keys down (`guard_integrations.telemetry.exposures`).
+
     Args:
         sink: takes each record, in a thread of its own (`QueuedSink`), so that it may be slow; by default one JSON line
             to the logger `guard_integrations`.
@@ -87,6 +90,7 @@ class MetadataCallbackHandler(BaseCallbackHandler):
         self._open: OrderedDict[UUID, _Open] = OrderedDict()
         self._lock = Lock()
         self._unwritten = 0
+        warn_of_exposures(stacklevel=2)
 
     @property
     def dropped(self) -> int:

@@ -43,6 +43,7 @@ from guard_integrations.core.records import (
     queued,
 )
 from guard_integrations.llama_index._work import Work, begun, ended
+from guard_integrations.telemetry.exposure import warn_of_exposures
 
 __all__ = ["MetadataEventHandler", "MetadataSpanHandler"]
 
@@ -64,6 +65,10 @@ class MetadataEventHandler(BaseEventHandler):
     _open: OrderedDict[tuple[str, Operation], Work] = PrivateAttr(default_factory=OrderedDict)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
     _dropped: int = PrivateAttr(default=0)
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Warns of others who would write content or keys down (`guard_integrations.telemetry.exposures`)."""
+        warn_of_exposures(stacklevel=3)
 
     @classmethod
     def class_name(cls) -> str:
@@ -211,6 +216,7 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
     def __init__(self, *, sink: RecordSink = log_record) -> None:
         super().__init__(open_spans={}, completed_spans=[], dropped_spans=[], current_span_ids={})
         self.sink = queued(sink)
+        warn_of_exposures(stacklevel=2)
 
     @classmethod
     def class_name(cls) -> str:
