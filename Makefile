@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_CHECK := $(VENV)/.installed-for-check
 CHECK  := '.[aws,azure,gcp,redis,vault]' --group check
 
-.PHONY: demo test check lowest chaos fuzz lint format bench constraints clean
+.PHONY: demo test check lowest chaos fuzz lint format bench compare constraints clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt Makefile
@@ -77,6 +77,11 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done
+
+PEERS := datafog presidio-analyzer scrubadub 'stackone-defender[onnx]' forcefield zn-gate detect-secrets nemoguardrails yara-python
+compare:  ## ours beside every peer that can be installed, in a throwaway environment; needs uv
+	@uv run --quiet --no-project --python "$(PYTHON)" --with-editable '.[agents]' $(foreach peer,$(PEERS),--with $(peer)) \
+	  bash -c 'python benchmarks/compare.py --sizes && python benchmarks/bench_pii.py'
 
 OLDEST := langchain-core==1.4.7 langchain-mistralai==1.1.5 langchain==1.3.0 llama-index-core==0.14.5 llama-index-llms-mistralai==0.11.0 mistralai==3.0.0
 constraints:  ## pins anew, the newest and the oldest; needs uv
