@@ -186,6 +186,12 @@ def test_harmless_markdown_and_all_code_stay_as_they_are(text):
         ("a\n\n<!-- hidden\n\n-->", "a\n\n&lt;!-- hidden\n\n-->", ["markup-active-html"]),
         ("- item\n\n    ![x](http://evil.example/?q)\n", "- item\n\n    [x] (link removed)\n", None),
         ("- ```\n  code\n![x](http://evil.example/?q)\n", "- ```\n  code\n[x] (link removed)\n", None),
+        ("[a ``](http://evil.example/?q) b``", "[a ``] ([link removed]) b``", None),  # for marked, a link
+        ("[a `]``](http://evil.example/?q)`", "[a `]``] ([link removed]", None),
+        ("https://ok.example/a[<b>](http://x/?q=1)", "[link removed]<b>] (link removed)", None),  # for markdown-it
+        ("https://ok.example/a[?<b>q=12]", "[link removed]?<b>q=12]", None),
+        ("https://ok.example/{<b>?q=12}", "[link removed]<b>?q=12}", None),
+        ('https://ok.example/"<b>?q=12"', '[link removed]"<b>?q=12"', None),
         ("Hello \\033[32mGREEN\\033[0m", "Hello  GREEN ", ["terminal-escape-written"] * 2),
         ("\\0\\033[0m33[31m", "\\0 33[31m", ["terminal-escape-written"]),
         ("\\x1b]8;;http://evil.example\\x07link\\x1b]8;;\\x1b\\\\", "link ", ["terminal-escape-written"] * 2),

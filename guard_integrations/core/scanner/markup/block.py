@@ -40,6 +40,8 @@ _HIDDEN: Final = {
     "style": re.compile(r"</style\b[^>]*>", re.IGNORECASE),
 }
 _TANGLE: Final = re.compile(r"[<>\[\]\\&!`]|(?<=:)//|www\.", re.IGNORECASE)
+_RUN: Final = re.compile(r"\S{1,2100}")
+_OPENERS: Final = re.compile(r"[\[({\"']")
 _BLOT: Final = "\x1f"
 """Stands for a character of code: a space to every pattern."""
 _WITH_USER: Final = re.compile(r"(?:https?|ftp|wss?)://[^\s@/\[\]()]{1,256}@[^\s<]*", re.IGNORECASE)
@@ -112,7 +114,7 @@ class _Round:
         spans = [(first - start, last - start) for first, last in seen.spans if first >= start]
         self._code = sorted(blocks + spans)
         self._text = _masked(block, self._code)
-        if spans and self._swallows():
+        if spans and self._is_doubtful(spans):
             self._code = sorted(blocks)
             self._text = _masked(block, blocks)
         self._openings = {link.opening - start: link for link in seen.links if link.opening is not None}
@@ -125,9 +127,15 @@ class _Round:
             self._closes[name] = max((found.start() for found in end.finditer(self._text)), default=-1)
         self._kept: set[int] = set()  # openings of images that stay
 
-    def _swallows(self) -> bool:
-        """Whether a URL runs into a backtick: for some renderers that is a part of it, and spans begin elsewhere."""
-        return any("`" in found[0] or found[0].endswith(_BLOT) for found in _RUNS_ON.finditer(self._text))
+    def _is_doubtful(self, spans: list[tuple[int, int]]) -> bool:
+        """Whether some renderers see other code spans.
+
+        Where a URL runs into a backtick, it may be a part of it. Where backticks inside a span stand before a closing
+        bracket, marked takes them for the end of a span, and the bracket for the end of a link's text.
+        """
+        return any(self._block.find("`]", first + 1, last) >= 0 for first, last in spans) or any(
+            "`" in found[0] or found[0].endswith(_BLOT) for found in _RUNS_ON.finditer(self._text)
+        )
 
     def changes(self) -> Iterator[Change]:
         """What is to be done, from left to right."""
@@ -265,12 +273,23 @@ class _Round:
         if found is None:
             return None, at + 1
         end = at + bare_end(found[0])
-        url = self._text[at:end]
-        fault = self._urls.link(url if "://" in url[:8] else f"http://{url}")
+        fault = self._link_fault(self._text[at:end])
+        if fault is None and (longer := self._enclosing(at, found.end())):
+            fault = self._link_fault(longer)
         if fault is None and self._lost and found.end() == len(self._text):
             fault = Fault.LINK
         # What looks on inside a URL finds what a link's end hides there.
         return (Change(start=at, end=end, text=self._label(at), rule=fault), end) if fault else (None, at + 4)
+
+    def _link_fault(self, url: str) -> Fault | None:
+        return self._urls.link(url if "://" in url[:8] else f"http://{url}")
+
+    def _enclosing(self, at: int, end: int) -> str:
+        """A bare URL with what stands in its brackets and quotes: for markdown-it a part of it, even a tag."""
+        run = _RUN.match(self._text, at)
+        longer = "" if run is None else run[0]
+        tag = longer.find("<", end - at)
+        return longer if tag >= 0 and _OPENERS.search(longer, 0, tag) else ""
 
     def _label(self, at: int, label: str = NO_LINK) -> str:
         """A label for a place: after an exclamation mark it would begin an image."""
