@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 _FILE: Final = "A policy in TOML."
-File = Annotated[Path | None, typer.Option("--policy", help="A policy in TOML. [default: balanced]")]
+File = Annotated[Path | None, typer.Option("--policy", help="A policy in TOML. (default: balanced)")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
 
 

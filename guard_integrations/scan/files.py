@@ -38,6 +38,7 @@ class File:
         name: its path under the folder that was given, else its name.
         format: how it is read.
         size: bytes; 0 for standard input.
+        inside: whether a folder was named, and not the file.
         changed: when it was last changed, in nanoseconds; 0 where nobody knows.
     """
 
@@ -45,6 +46,7 @@ class File:
     name: str
     format: Format
     size: int
+    inside: bool = False
     changed: int = 0
 
 
@@ -85,7 +87,9 @@ def discover(paths: Iterable[str], read_as: Format | None = None) -> Iterator[Fi
                 kind = kind or "text"
             if kind is not None:
                 name = info.path.removeprefix(folder).lstrip("/") or PurePosixPath(info.path).name
-                yield File(path=shown, name=name, format=kind, size=info.size or 0, changed=info.mtime_ns or 0)
+                changed = info.mtime_ns or 0
+                inside = info.path != inner
+                yield File(path=shown, name=name, format=kind, size=info.size or 0, inside=inside, changed=changed)
 
 
 def _listed(system: fs.FileSystem, inner: str, path: str) -> list[fs.FileInfo]:

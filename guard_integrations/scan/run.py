@@ -61,12 +61,14 @@ class Part:
         findings: with the columns of `FINDINGS`.
         excerpts: with the columns of `EXCERPTS`.
         clean: as it is to be written.
+        problem: why the unit could not be read; empty for one that could.
     """
 
     unit: Unit
     findings: pa.Table
     excerpts: pa.Table
     clean: bytes
+    problem: str
 
 
 class Sink(Protocol):
@@ -167,7 +169,13 @@ def _placed(unit: Unit, result: Result, before: _Before) -> Part:
         findings, excerpts = (_added(table, {"row": before.rows}) for table in (findings, excerpts))
     if kind == "jsonl":
         findings, excerpts = (_with_lines(table) for table in (findings, excerpts))
-    return Part(unit=unit, findings=findings.cast(FINDINGS), excerpts=excerpts.cast(EXCERPTS), clean=result.clean)
+    return Part(
+        unit=unit,
+        findings=findings.cast(FINDINGS),
+        excerpts=excerpts.cast(EXCERPTS),
+        clean=result.clean,
+        problem=result.problem,
+    )
 
 
 def _added(table: pa.Table, more: dict[str, int]) -> pa.Table:

@@ -44,4 +44,8 @@ def write_all(folder, rows):
     with (folder / "b.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([["id", "text"], *([at, row] for at, row in enumerate(rows))])
-    parquet.write_table(pa.table({"id": list(range(len(rows))), "text": rows}), folder / "c.parquet", row_group_size=3)
+    parquet.write_table(
+        pa.table({"id": list(range(len(rows))), "text": rows}),
+        folder / "c.parquet",
+        row_group_size=max(3, len(rows) // 5),
+    )

@@ -1,26 +1,29 @@
 """The `scan` command."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from guard_integrations.core.findings import Severity, Stage
-from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.policy import HASH_KEY_VARIABLE, GuardPolicy, Strategy
 from guard_integrations.core.scanner.injection import MODEL_RULE
 from guard_integrations.core.scanner.rationales import rationales
 from guard_integrations.errors import GuardError, PolicyError
 
 if TYPE_CHECKING:
     from guard_integrations.scan.files import File
-    from guard_integrations.scan.run import Sink, Totals
+    from guard_integrations.scan.run import Engine, Sink, Totals
 
 __all__ = ["scan"]
 
@@ -37,6 +40,7 @@ class _Format(StrEnum):
     JSONL = "jsonl"
     PARQUET = "parquet"
     SARIF = "sarif"
+    HTML = "html"
 
 
 class _ReadAs(StrEnum):
@@ -64,6 +68,8 @@ class _Asked:
     stage: Stage
     format: _Format
     output: str | None
+    redact: str | None
+    resume: Path | None
     column: str | None
     workers: int | None
 
@@ -71,19 +77,25 @@ class _Asked:
 def scan(  # noqa: PLR0913 - an option each
     paths: Annotated[list[str], typer.Argument(help="Files, folders, URIs such as s3://…, or - for standard input.")],
     *,
-    policy: Annotated[Path | None, typer.Option(help="A policy in TOML. [default: balanced]")] = None,
+    policy: Annotated[Path | None, typer.Option(help="A policy in TOML. (default: balanced)")] = None,
     stage: Annotated[_Stage, typer.Option(help="Where the texts stand.")] = _Stage.DOCUMENT,
     rules_only: Annotated[
         bool, typer.Option("--rules-only", help="Without the injection model: ten times as fast.")
     ] = False,
-    column: Annotated[str | None, typer.Option(help="The column of texts. [default: found]")] = None,
-    read_as: Annotated[_ReadAs | None, typer.Option(help="How all files are read. [default: by suffix]")] = None,
+    column: Annotated[str | None, typer.Option(help="The column of texts. (default: found)")] = None,
+    read_as: Annotated[_ReadAs | None, typer.Option(help="How all files are read. (default: by suffix)")] = None,
     as_format: Annotated[
-        _Format | None, typer.Option("--format", help="How findings are written. [default: by --output, else table]")
+        _Format | None, typer.Option("--format", help="How findings are written. (default: by --output, else table)")
     ] = None,
-    output: Annotated[str | None, typer.Option(help="Where findings are written. [default: standard output]")] = None,
+    output: Annotated[str | None, typer.Option(help="Where findings are written. (default: standard output)")] = None,
+    redact: Annotated[
+        str | None, typer.Option(help="Where a cleaned copy is written: a file for one, else a folder.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="A folder for what is done; the same command again goes on from there.")
+    ] = None,
     fail_on: Annotated[_FailOn, typer.Option(help="The least severity for exit code 1.")] = _FailOn.LOW,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one a core]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. (default: one a core)")] = None,
 ) -> None:
     """Finds injections, personal data, secrets and markup in files of any size.
 
@@ -102,6 +114,8 @@ def scan(  # noqa: PLR0913 - an option each
                 stage=stage.value,
                 format=_format(as_format, output),
                 output=output,
+                redact=redact,
+                resume=resume,
                 column=column,
                 workers=workers,
             )
@@ -130,20 +144,22 @@ def _policy(path: Path | None, *, rules_only: bool) -> GuardPolicy:
 
 
 def _format(asked: _Format | None, output: str | None) -> _Format:
-    suffixes = {".jsonl": _Format.JSONL, ".parquet": _Format.PARQUET, ".sarif": _Format.SARIF}
+    suffixes = {".jsonl": _Format.JSONL, ".parquet": _Format.PARQUET, ".sarif": _Format.SARIF, ".html": _Format.HTML}
     chosen = asked or (suffixes.get(Path(output).suffix.lower()) if output else _Format.TABLE)
     if chosen is None:
         raise PolicyError(f"--output: a name that ends in {', '.join(suffixes)}, or a --format beside it")
-    if chosen is _Format.PARQUET and output is None:
-        raise PolicyError("--format parquet needs --output")
+    if chosen in {_Format.PARQUET, _Format.HTML} and output is None:
+        raise PolicyError(f"--format {chosen.value} needs --output")
     if chosen is _Format.TABLE and output is not None:
         raise PolicyError("--format table is for a terminal: leave --output out, or choose another format")
     return chosen
 
 
 def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
+    from guard_integrations.scan.copies import Copies  # noqa: PLC0415 - an extra
     from guard_integrations.scan.files import Unreadable, discover  # noqa: PLC0415 - an extra
     from guard_integrations.scan.local import cores, run_local  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.resume import Store, resuming  # noqa: PLC0415 - an extra
     from guard_integrations.scan.run import scan as run  # noqa: PLC0415 - an extra
     from guard_integrations.scan.table import Scanner  # noqa: PLC0415 - an extra
     from guard_integrations.scan.work import Work  # noqa: PLC0415 - an extra
@@ -156,23 +172,37 @@ def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
         problem = str(error)
     if problem or not files:
         raise PolicyError(problem or "there is no file to scan: text, Markdown, HTML, JSON lines, CSV or Parquet")
-    work = Work(scanner=Scanner(asked.policy, asked.stage))
+    policy = asked.policy if asked.redact is None else _with_key(asked.policy)
+    work = Work(
+        scanner=Scanner(policy, asked.stage), cleans=asked.redact is not None, quotes=asked.format is _Format.HTML
+    )
     workers = asked.workers or cores()
+    engine: Engine = partial(run_local, work=work, workers=workers)
+    store = None if asked.resume is None else Store(asked.resume, work, files, asked.column)
+    copies = [] if asked.redact is None else [Copies(asked.redact, files)]
     with _sink(asked) as sink, _progress(sum(file.size for file in files)) as progress:
-        totals = run(
-            files,
-            lambda units: run_local(units, work, workers),
-            [sink],
-            column=asked.column,
-            progress=progress,
-        )
+        done = engine if store is None else resuming(engine, store)
+        totals = run(files, done, [sink, *copies], column=asked.column, progress=progress)
+    if store is not None and not totals.problems:
+        store.clear()
     _say(totals)
     return totals
+
+
+def _with_key(policy: GuardPolicy) -> GuardPolicy:
+    """The policy with the key that all workers hash by."""
+    if Strategy.HASH not in policy.strategies.values() or policy.hash_key is not None:
+        return policy
+    key = os.environ.get(HASH_KEY_VARIABLE, "")
+    if not key:
+        raise PolicyError(f"--redact: the strategy hash needs a key that all workers share: set {HASH_KEY_VARIABLE}")
+    return policy.model_copy(update={"hash_key": SecretStr(key)})
 
 
 @contextmanager
 def _sink(asked: _Asked) -> Iterator["Sink"]:
     from guard_integrations.cli.scan.table import Summary  # noqa: PLC0415 - an extra
+    from guard_integrations.scan.html import Html  # noqa: PLC0415 - an extra
     from guard_integrations.scan.sarif import Sarif  # noqa: PLC0415 - an extra
     from guard_integrations.scan.sinks import JsonLines, Parquet  # noqa: PLC0415 - an extra
     from guard_integrations.scan.writing import writing  # noqa: PLC0415 - an extra
@@ -189,7 +219,10 @@ def _sink(asked: _Asked) -> Iterator["Sink"]:
                 yield Parquet(file)
                 return
             write = lambda text: file.write(text.encode())  # noqa: E731 - bound to the file
-        yield Sarif(write, rationales()) if asked.format is _Format.SARIF else JsonLines(write)
+        if asked.format is _Format.HTML:
+            yield Html(write, rationales())
+        else:
+            yield Sarif(write, rationales()) if asked.format is _Format.SARIF else JsonLines(write)
 
 
 @contextmanager

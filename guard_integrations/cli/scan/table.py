@@ -44,7 +44,7 @@ class Summary:
         caption = f"the first {shown} of {total}" if shown < total else None
         table = Table(title="Where", title_justify="left", title_style="bold", caption=caption, width=self._width)
         table.add_column("place", ratio=5, overflow="fold")
-        table.add_column("rule", ratio=4, overflow="fold")
+        table.add_column("rule", no_wrap=True)
         table.add_column("severity", no_wrap=True)
         table.add_column("characters", no_wrap=True, justify="right")
         for where, rule, severity, place in self._first:
