@@ -1,13 +1,20 @@
-"""Keys, tokens and passwords in the text of a file.
+"""Keys, tokens and passwords in the text of a file, found by the rules that also keep them out of a model's answers.
 
-A key of Mistral is 32 letters and digits and says nothing of itself: it is known by the name it is given, or by the
-call it is passed to.
+Code is no prose: what is there to show what a key looks like, an address with a password in a docstring, and a password
+beside its name are left out. A key of Mistral is 32 letters and digits and says nothing of itself: it is known by the name
+it is given, or by the call it is passed to, which in code takes more forms than in an answer.
 """
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
+from guard_integrations.core.findings import Category
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.sanitizer.output import detector_of
+from guard_integrations.core.scanner.rule import builtin_rules
+from guard_integrations.core.scanner.session import RuleDetector
 from guard_integrations.core.scanner.validators.secret import mixed
 
 __all__ = ["Secret", "find_secrets", "masked", "wherever"]
@@ -16,10 +23,24 @@ _MASK: Final = "********"
 _RANDOM: Final = re.compile(r"[A-Za-z0-9_\-]{20,}")
 """What is masked in a line that is shown if it looks like chance, though no rule knows it."""
 _MISTRAL: Final = re.compile(
-    r"(?i:mistral[\w.\-]{0,40}|\bapi[_\-]?keys?|\bx-api-key|\bbearer)[\"'\]]{0,2}\s{0,4}"
-    r"(?::\s{0,4}[A-Za-z\[\]|. ]{1,30}\s{0,4}=|[:=,(]|\s){1,3}\s{0,4}(?:SecretStr\()?[bf]?[\"'`]?"
-    r"(?:Bearer\s)?(?P<key>[A-Za-z0-9]{32})(?![A-Za-z0-9_\-])"
+    r"(?i:\bmistral[\w.\-]{0,40}|\bapi[_\-]?keys?|\bkeyring|\bbearer)[\"'\]]{0,2}\s{0,4}"
+    r"(?::\s{0,4}[A-Za-z\[\]|. ]{1,30}\s{0,4}=|[:=,(\[]|\s){1,4}\s{0,4}(?:SecretStr\()?[bf]?[\"'`]?"
+    r"(?P<keys>[A-Za-z0-9]{32}(?![A-Za-z0-9_\-])(?:[\"'`,\s]{1,12}[A-Za-z0-9]{32}(?![A-Za-z0-9_\-]))*)"
 )
+"""What code does with a key of Mistral, or with several."""
+_ONE: Final = re.compile(r"[A-Za-z0-9]{32}")
+_PROSE: Final = frozenset({"authorization-header", "command-line-credentials", "password"})
+"""Rules that read sentences, and take names in code for what they name."""
+_SAMPLE: Final = re.compile(r"(?i)abcdefgh|01234567|12345678|(.)\1{7}|example|eyJzdWIiOiIxMjM0NTY3ODkw")
+"""What nobody is given as a key; the last is everybody's first JSON Web Token."""
+_SHORTEST_TOKEN: Final = 60
+"""Characters of a JSON Web Token, of which half is its signature."""
+_KEY_BODY: Final = re.compile(r"KEY[^-]*-----(?:\\n|\s){1,4}(?:[A-Za-z-]+: .*\n)*[A-Za-z0-9+/=]{32}")
+_SERVER: Final = re.compile(
+    r"(?i)\b(?:postgres|postgresql|mysql|mariadb|mongodb|redis|rediss|amqps?|clickhouse)[+a-z]{0,16}://$"
+)
+_NOWHERE: Final = re.compile(r"(?i)@(?:localhost|127\.|0\.0\.|host\b|[a-z]{1,12}(?:[:/]|$))")
+"""Servers of a developer's own machine and of a Compose file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +59,39 @@ class Secret:
 
 
 def find_secrets(text: str) -> tuple[Secret, ...]:
-    """The secrets of a text, in their order."""
-    return tuple(
-        Secret(rule="mistral-api-key", start=match.start("key"), end=match.end("key"))
+    """The secrets of a text, in their order, none within another."""
+    found = [
+        Secret(rule="mistral-key", start=one.start(), end=one.end())
         for match in _MISTRAL.finditer(text)
-        if mixed(match["key"])
-    )
+        for one in _ONE.finditer(text, match.start("keys"), match.end("keys"))
+        if mixed(one[0])
+    ]
+    for finding in _detector().start().feed(text, final=True).findings:
+        value = text[finding.start : finding.end]
+        if not _SAMPLE.search(value) and _stands(finding.rule, text, finding.start, value):
+            found.append(Secret(rule=finding.rule, start=finding.start, end=finding.end))
+    kept: list[Secret] = []
+    for secret in sorted(found, key=lambda each: (each.start, -each.end)):
+        if not kept or secret.start >= kept[-1].end:
+            kept.append(secret)
+    return tuple(kept)
+
+
+@cache
+def _detector() -> RuleDetector:
+    rules = (rule for rule in builtin_rules() if rule.category is Category.SECRET and rule.id not in _PROSE)
+    return detector_of(GuardPolicy(), rules)
+
+
+def _stands(rule: str, text: str, start: int, value: str) -> bool:
+    """Whether a match is a secret in a file, too."""
+    if rule == "jwt":
+        return len(value) >= _SHORTEST_TOKEN
+    if rule == "private-key":
+        return bool(_KEY_BODY.search(value))
+    if rule == "url-credentials":
+        return bool(_SERVER.search(text[max(0, start - 24) : start])) and not _NOWHERE.search(value)
+    return True
 
 
 def wherever(text: str, secrets: tuple[Secret, ...]) -> tuple[tuple[int, int], ...]:
