@@ -260,15 +260,25 @@ class PythonModule:
             scope = self.scope(scope)
         return self._flow(self.tree)[1].get(name, ())
 
+    @cached_property
+    def _methods(self) -> dict[ast.ClassDef, list[ast.FunctionDef | ast.AsyncFunctionDef]]:
+        """The functions of each class, those within functions and inner classes, too."""
+        found: dict[ast.ClassDef, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for above in self.above(node):
+                    if isinstance(above, ast.ClassDef):
+                        found.setdefault(above, []).append(node)
+        return found
+
     def _set_in(self, scope: ast.ClassDef) -> dict[str, Definitions]:
         """What the functions of a class set, by dotted name."""
         if scope not in self._classes:
             found: dict[str, Definitions] = {}
-            for method in ast.walk(scope):
-                if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
-                    for name, values in self._flow(method)[1].items():
-                        if "." in name:
-                            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *values)))
+            for method in self._methods.get(scope, ()):
+                for name, values in self._flow(method)[1].items():
+                    if "." in name:
+                        found[name] = tuple(dict.fromkeys((*found.get(name, ()), *values)))
             self._classes[scope] = found
         return self._classes[scope]
 

@@ -62,7 +62,7 @@ class SourceFile:
         """The file's name without its folders."""
         return PurePosixPath(self.path).name
 
-    @property
+    @cached_property
     def is_test(self) -> bool:
         """Whether it is part of the project's tests, by its path."""
         parts = PurePosixPath(self.path).parts
