@@ -40,7 +40,7 @@ _CHUNK: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A finding that awaits the rest of the project: none if one of these guards is there, or one of these traits is not."""
+    """A finding that awaits the rest of the project: none if one of these guards is there, or none of these traits is."""
 
     finding: AuditFinding
     unless: frozenset[Guard]
@@ -91,7 +91,7 @@ def audit(
     for check in checks:
         hits = check.conclude(walked.project, facts) if check.conclude is not None else ()
         found += [_Found(finding=finding_of(check, hit), unless=hit.unless, given=hit.given) for hit in hits]
-    standing = (each.finding for each in found if not each.unless & guards and each.given <= traits)
+    standing = (each.finding for each in found if not each.unless & guards and (not each.given or each.given & traits))
     past = (
         finding for check in checks if config.history and check.in_history for finding in history(walked.project, check)
     )

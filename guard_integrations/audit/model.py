@@ -77,7 +77,7 @@ class Hit:
         end: one past the last character.
         message: what is wrong here, in one sentence; holds no text of the file but names.
         unless: guards, any of which somewhere in the project makes this no fault.
-        given: traits that some file of the project must have, all of them, or this is no fault.
+        given: traits, one of which some file of the project must have, or this is no fault; none: it is one anyway.
         severity: where it is another than the check's.
         path: for hits of `Check.conclude`: the file meant, relative to the root.
     """

@@ -19,7 +19,7 @@ from guard_integrations.audit.model import Guard
 from guard_integrations.audit.names import CLEANS, MODEL_NAME, SERVERS, TEXT_METHODS, USER_NAMES
 from guard_integrations.audit.source import SourceFile
 
-__all__ = ["ModelCall", "ModelUse", "use_of"]
+__all__ = ["ModelCall", "ModelUse", "answers_of", "use_of"]
 
 _LANGCHAIN: Final = frozenset({"invoke", "ainvoke", "stream", "astream", "astream_events", "batch", "abatch"})
 _ENGINES: Final = frozenset({"query", "aquery", "chat", "achat", "stream_chat", "astream_chat"})
@@ -64,6 +64,11 @@ class ModelCall:
 def _is_there(root: Path, name: str) -> bool:
     """Whether a project has a package or a module of a name."""
     return any((root / each).exists() for each in (name, f"{name}.py", f"src/{name}", f"src/{name}.py"))
+
+
+def answers_of(functions: frozenset[str]) -> frozenset[str]:
+    """The traits of files in which these functions return what a model answers."""
+    return frozenset(f"answers:{name}" for name in functions)
 
 
 @lru_cache(maxsize=2)
@@ -262,7 +267,8 @@ class ModelUse:
         function = call.func
         if not isinstance(function, ast.Attribute):
             return None
-        streams = "stream" in function.attr
+        flag = self.module.argument(call, "stream")
+        streams = "stream" in function.attr or (flag is not None and self.module.constant(flag) is True)
         if self._is_sdk(call):
             return ModelCall(node=call, prompts=tuple(self._prompts(call)), streams=streams)
         if function.attr in _LANGCHAIN and self._is_runnable(function):

@@ -227,7 +227,8 @@ class ScriptUse:
         name = called(function)
         arguments = self.module.arguments(call)
         if self._is_sdk(call) or self._is_http(call):
-            return ScriptCall(node=call, prompts=tuple(arguments), streams=name == "stream")
+            streams = name == "stream" or self.module.constant(self.module.option(call, "stream")) == "true"
+            return ScriptCall(node=call, prompts=tuple(arguments), streams=streams)
         if name in _AI_SDK and self.module.name(function).startswith("ai."):
             return ScriptCall(node=call, prompts=tuple(arguments), streams=name.startswith("stream"))
         if name in _LANGCHAIN and self._is_runnable(function):

@@ -8,18 +8,22 @@ asks of a file (`python.calls`, `python.name`, `python.origins`, `secrets`) is w
 
 from typing import Final
 
-from guard_integrations.audit.checks.answers import ANSWER_EXECUTED, UNGUARDED_STREAM, UNSANITISED_OUTPUT
+from guard_integrations.audit.checks.answers import UNGUARDED_STREAM, UNSANITISED_OUTPUT
 from guard_integrations.audit.checks.callbacks import CALLBACK_BLOCKS, CALLBACK_LOGS_CONTENT
 from guard_integrations.audit.checks.chains import FALLBACK_ROUND_GUARD, GUARD_BEHIND, UNGUARDED_RETRIEVAL
+from guard_integrations.audit.checks.debugging import DEBUG_LEFT_ON
 from guard_integrations.audit.checks.env_files import ENV_FILE
+from guard_integrations.audit.checks.execution import ANSWER_EXECUTED
 from guard_integrations.audit.checks.flags import DANGEROUS_FLAG
 from guard_integrations.audit.checks.guardrails import GUARDRAIL_OFF
-from guard_integrations.audit.checks.key_care import KEY_PRINTED, KEY_SHARED, KEY_STATIC, KEY_STRING
+from guard_integrations.audit.checks.key_care import KEY_PRINTED, KEY_STRING
+from guard_integrations.audit.checks.key_life import KEY_SHARED, KEY_STATIC
 from guard_integrations.audit.checks.keys import HARD_CODED_KEY, KEY_FROM_ELSEWHERE
-from guard_integrations.audit.checks.logs import DEBUG_LEFT_ON, ERROR_LOGGED_WHOLE, NO_AUDIT_LOG
+from guard_integrations.audit.checks.logs import ERROR_LOGGED_WHOLE, NO_AUDIT_LOG
 from guard_integrations.audit.checks.moderation import NO_MODERATION, OLD_MODERATION_MODEL, SAFE_PROMPT
-from guard_integrations.audit.checks.prompts import UNGUARDED_INPUT, USER_IN_SYSTEM
+from guard_integrations.audit.checks.prompts import UNGUARDED_INPUT
 from guard_integrations.audit.checks.rendering import UNSAFE_RENDERING
+from guard_integrations.audit.checks.system_prompts import USER_IN_SYSTEM
 from guard_integrations.audit.checks.tools import UNCHECKED_TOOL
 from guard_integrations.audit.model import Check
 

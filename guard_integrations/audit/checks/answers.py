@@ -1,4 +1,4 @@
-"""What models answer, on its way out: executed, handed on, streamed."""
+"""What models answer, on its way out: whole or piece by piece."""
 
 import ast
 import re
@@ -7,15 +7,14 @@ from typing import Final
 
 from ast_grep_py import SgNode
 
-from guard_integrations.audit.acting import RUNS_CODE, executed
 from guard_integrations.audit.checks._examples import python, script
 from guard_integrations.audit.model import Check, Guard, Hit, Language
-from guard_integrations.audit.model_use import use_of
+from guard_integrations.audit.model_use import answers_of, use_of
 from guard_integrations.audit.script_use import called, script_use_of
 from guard_integrations.audit.source import SourceFile
 from guard_integrations.core.findings import Severity
 
-__all__ = ["ANSWER_EXECUTED", "UNGUARDED_STREAM", "UNSANITISED_OUTPUT"]
+__all__ = ["UNGUARDED_STREAM", "UNSANITISED_OUTPUT"]
 
 _BOTH: Final = frozenset({Language.PYTHON, Language.SCRIPT})
 _OUTPUT: Final = frozenset({Guard.OUTPUT})
@@ -29,72 +28,6 @@ _PASSES: Final = frozenset(
 )
 """What a model or a stage is called by that hands on the stream of another: a guard may stand outside."""
 _VERBS: Final = frozenset({"post", "get", "put", "patch", "all"})
-_SQL_IN_SCRIPT: Final = frozenset({"query", "prepare", "raw", "$queryRawUnsafe", "$executeRawUnsafe"})
-
-
-def _given(functions: frozenset[str]) -> frozenset[str]:
-    return frozenset(f"answers:{name}" for name in sorted(functions)[:1])
-
-
-def _executed(file: SourceFile) -> Iterator[Hit]:
-    message = "What the model answers is executed."
-    if file.language is Language.SCRIPT:
-        script_use, module = script_use_of(file), file.script
-        for node in module.calls:
-            arguments = module.arguments(node)
-            if arguments and called(module.function(node)) in RUNS_CODE | _SQL_IN_SCRIPT:
-                direct, elsewhere = script_use.answer(arguments[0])
-                if direct:
-                    yield file.hit(node, message)
-        return
-    use = use_of(file)
-    for call in file.python.calls:
-        what = executed(file.python, call)
-        if what is None:
-            continue
-        direct, elsewhere = use.answer(what)
-        if direct or elsewhere:
-            yield file.hit(call, message, given=frozenset() if direct else _given(elsewhere))
-
-
-ANSWER_EXECUTED: Final = Check(
-    id="GI022",
-    name="answer-executed",
-    severity=Severity.CRITICAL,
-    title="A model's answer is executed as code, command or SQL",
-    rationale="Whoever gets a text into the prompt decides what is executed, with the rights of the program. OWASP LLM05.",
-    remediation=(
-        "Let the model choose among prepared actions (structured output with an enum); run what must be run in a sandbox "
-        "without network, with a read-only database user."
-    ),
-    languages=_BOTH,
-    keywords=("eval", "exec", "subprocess", "system", "popen", "read_sql", "query", "function", "prepare"),
-    bad=(
-        python(
-            "from langchain_mistralai import ChatMistralAI\ncode = ChatMistralAI().invoke('Write Python').content\nexec(code)\n"
-        ),
-        python(
-            "from mistralai import Mistral\nclient = Mistral()\ndef ask(text):\n"
-            "    return client.chat.complete(model='m', messages=text).choices[0].message.content\n"
-            "def run(db, text):\n    sql = ask(text)\n    return db.execute(sql)\n"
-        ),
-        script(
-            'import { Mistral } from "@mistralai/mistralai";\nconst client = new Mistral();\n'
-            "const reply = await client.chat.complete({ messages: [] });\neval(reply.choices[0].message.content);\n"
-        ),
-    ),
-    good=(
-        python(
-            "import ast\nfrom langchain_mistralai import ChatMistralAI\n"
-            "value = ast.literal_eval(ChatMistralAI().invoke('A list').content)\n"
-        ),
-        python(
-            "from langchain_mistralai import ChatMistralAI\nname = ChatMistralAI().invoke('A name').content\n"
-            "db.execute('select * from t where name = ?', (name,))\n"
-        ),
-    ),
-    inspect=_executed,
-)
 
 
 def _handed_on(file: SourceFile) -> Iterator[Hit]:
@@ -110,7 +43,7 @@ def _handed_on(file: SourceFile) -> Iterator[Hit]:
         direct, elsewhere = use.answer(value)
         if direct or elsewhere:
             told.add(place.lineno)
-            yield file.hit(place, message, unless=_OUTPUT, given=frozenset() if direct else _given(elsewhere))
+            yield file.hit(place, message, unless=_OUTPUT, given=frozenset() if direct else answers_of(elsewhere))
 
 
 def _python_sinks(file: SourceFile) -> Iterator[tuple[ast.expr, ast.stmt | ast.expr]]:
@@ -166,13 +99,13 @@ def _handed_on_in_script(file: SourceFile, message: str) -> Iterator[Hit]:
         if called(function) in _SCRIPT_SENDS and arguments and re.match(r"(?:\w*[Rr]es\w*|reply|ctx|c)\b", root):
             direct, elsewhere = use.answer(arguments[0])
             if direct or elsewhere:
-                yield file.hit(call, message, unless=_OUTPUT, given=frozenset() if direct else _given(elsewhere))
+                yield file.hit(call, message, unless=_OUTPUT, given=frozenset() if direct else answers_of(elsewhere))
     for node in module.all("return_statement"):
         value = next((child for child in node.children() if child.is_named()), None)
         if value is not None and value.kind() in {"object", "await_expression"} and _is_route(use.file, node):
             direct, elsewhere = use.answer(value)
             if direct or elsewhere:
-                yield file.hit(node, message, unless=_OUTPUT, given=frozenset() if direct else _given(elsewhere))
+                yield file.hit(node, message, unless=_OUTPUT, given=frozenset() if direct else answers_of(elsewhere))
 
 
 def _is_route(file: SourceFile, node: SgNode) -> bool:

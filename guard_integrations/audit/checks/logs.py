@@ -1,4 +1,4 @@
-"""Logs: none at all, or too much in them."""
+"""Logs: none at all, or an error with all that was sent in them."""
 
 import ast
 import re
@@ -7,13 +7,13 @@ from typing import Final
 
 from guard_integrations.audit.checks._examples import python, script
 from guard_integrations.audit.logging_calls import is_log
-from guard_integrations.audit.model import Check, Example, Guard, Hit, Language
+from guard_integrations.audit.model import Check, Guard, Hit, Language
 from guard_integrations.audit.model_use import use_of
 from guard_integrations.audit.script_use import called, script_use_of
 from guard_integrations.audit.source import SourceFile
 from guard_integrations.core.findings import Severity
 
-__all__ = ["DEBUG_LEFT_ON", "ERROR_LOGGED_WHOLE", "NO_AUDIT_LOG"]
+__all__ = ["ERROR_LOGGED_WHOLE", "NO_AUDIT_LOG"]
 
 _BOTH: Final = frozenset({Language.PYTHON, Language.SCRIPT})
 
@@ -57,92 +57,11 @@ NO_AUDIT_LOG: Final = Check(
     once=True,
 )
 
-_TALKATIVE: Final = re.compile(
-    r"(?:^|\.)(?:Chat[A-Z]\w+|\w*LLM|MistralAI|\w*Chain|\w*Agent|AgentExecutor|create_\w*agent\w*|initialize_agent|\w+Engine"
-    r"|\w+Retriever|from_tools|from_llm|from_defaults|as_query_engine|as_chat_engine)$"
-)
-_SWITCHES: Final = frozenset({"set_debug", "set_verbose"})
-_TRACING: Final = frozenset({"LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING"})
-_HIDES: Final = ("LANGSMITH_HIDE_INPUTS", "LANGCHAIN_HIDE_INPUTS")
-_LOUD: Final = "Everything that goes through is printed."
-_TRACED: Final = "Everything that goes through is sent to the tracing service."
-
-
-def _debugging(file: SourceFile) -> Iterator[Hit]:
-    if file.language is Language.CONFIG:
-        yield from _traced_by_settings(file)
-    elif file.language is Language.SCRIPT:
-        for call in file.script.calls:
-            option = file.script.option(call, "verbose")
-            name = file.script.name(file.script.function(call))
-            if option is not None and file.script.constant(option) == "true" and _TALKATIVE.search(name):
-                yield file.hit(option, _LOUD)
-    else:
-        yield from _debugging_in_python(file)
-
-
-def _traced_by_settings(file: SourceFile) -> Iterator[Hit]:
-    if any(name in file.text for name in _HIDES):
-        return
-    for setting in file.settings:
-        if setting.key in _TRACING and setting.value.lower() in {"true", "1"}:
-            yield file.hit(setting, _TRACED)
-
-
-def _debugging_in_python(file: SourceFile) -> Iterator[Hit]:  # noqa: C901 - one case per way to switch it on
-    module = file.python
-    for node in module.nodes:
-        match node:
-            case ast.Call(func=function, args=arguments, keywords=keywords):
-                name = module.name(function)
-                last = function.attr if isinstance(function, ast.Attribute) else name.rpartition(".")[2]
-                if last in _SWITCHES and arguments and module.constant(arguments[0]) is True:
-                    yield file.hit(node, _LOUD)
-                if last == "set_global_handler" and arguments and module.constant(arguments[0]) == "simple":
-                    yield file.hit(node, _LOUD)
-                for keyword in keywords:
-                    loud = keyword.arg == "verbose" and module.constant(keyword.value) is True
-                    if loud and _TALKATIVE.search(name or last):
-                        yield file.hit(keyword, _LOUD)
-            case ast.Assign(targets=[ast.Subscript(value=value, slice=key)], value=ast.Constant(value=str(text))):
-                traced = ast.unparse(value) == "os.environ" and module.constant(key) in _TRACING
-                if traced and text.lower() in {"true", "1"} and not any(name in file.text for name in _HIDES):
-                    yield file.hit(node, _TRACED)
-            case ast.Assign(
-                targets=[ast.Attribute(value=value, attr="debug" | "verbose")], value=ast.Constant(value=True)
-            ):
-                if module.name(value) in {"langchain", "langchain.globals"}:
-                    yield file.hit(node, _LOUD)
-
-
-DEBUG_LEFT_ON: Final = Check(
-    id="GI008",
-    name="debug-left-on",
-    severity=Severity.LOW,
-    title="verbose, debug or tracing of content left on",
-    rationale="Debug output and traces hold whole prompts and answers, which then lie in terminals, log files and other people's servers.",
-    remediation="Switch it off outside development; trace with LANGSMITH_HIDE_INPUTS and LANGSMITH_HIDE_OUTPUTS, or metadata alone.",
-    languages=frozenset({Language.PYTHON, Language.SCRIPT, Language.CONFIG}),
-    keywords=("verbose", "debug", "tracing", "set_global_handler"),
-    bad=(
-        python("from langchain_core.globals import set_debug\nset_debug(True)\n"),
-        python("from langchain_mistralai import ChatMistralAI\nllm = ChatMistralAI(verbose=True)\n"),
-        python('import os\nos.environ["LANGSMITH_TRACING"] = "true"\n'),
-        Example(files={"compose.yaml": 'services:\n  app:\n    environment:\n      LANGCHAIN_TRACING_V2: "true"\n'}),
-        script('import { ChatMistralAI } from "@langchain/mistralai";\nnew ChatMistralAI({ verbose: true });\n'),
-    ),
-    good=(
-        python("from langchain_core.globals import set_debug\nset_debug(False)\n"),
-        python("model.fit(x, y, verbose=True)\n"),
-        Example(files={"compose.yaml": 'services:\n  app:\n    environment:\n      LANGSMITH_TRACING: "false"\n'}),
-    ),
-    inspect=_debugging,
-)
-
 _ERRORS: Final = re.compile(
     r"^(?:httpx2?|requests)\.(?:exceptions\.)?(?:HTTPStatusError|HTTPError|RequestException)$"
     r"|(?:^|\.)(?:SDKError|MistralError|HTTPValidationError)$"
 )
+_SDK_ERRORS: Final = re.compile(r"(?:^|\.)(?:SDKError|MistralError|HTTPValidationError)$")
 _BODY: Final = frozenset({"text", "content", "body", "headers", "request", "raw_response"})
 
 
@@ -157,24 +76,22 @@ def _whole_errors(file: SourceFile) -> Iterator[Hit]:
         types = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
         if not any(_ERRORS.search(module.name(each)) for each in types):
             continue
+        # In its text alone, an error of httpx shows the body only where a framework has put it there.
+        plain = not use_of(file).frameworks and not any(_SDK_ERRORS.search(module.name(each)) for each in types)
         for call in (each for part in node.body for each in ast.walk(part)):
-            if (
-                isinstance(call, ast.Call)
-                and is_log(module, call)
-                and any(_is_whole(each, node.name) for each in call.args)
-            ):
+            logged = call.args if isinstance(call, ast.Call) and is_log(module, call) else ()
+            if any(_is_whole(each, node.name, bare=not plain) for each in logged):
                 yield file.hit(call, "The error is logged with what was sent or answered.")
 
 
-def _is_whole(argument: ast.expr, error: str) -> bool:
-    """Whether an argument is the error itself, or its body or headers."""
+def _is_whole(argument: ast.expr, error: str, *, bare: bool) -> bool:
+    """Whether an argument is the body or the headers of an error, or the error itself where its text holds them."""
     match argument:
-        case ast.Name(id=name):
-            return name == error
-        case ast.Call(func=ast.Name(id="str" | "repr"), args=[ast.Name(id=name)]):
-            return name == error
+        case ast.Name(id=name) | ast.Call(func=ast.Name(id="str" | "repr"), args=[ast.Name(id=name)]):
+            return bare and name == error
         case ast.JoinedStr(values=values):
-            return any(isinstance(value, ast.FormattedValue) and _is_whole(value.value, error) for value in values)
+            parts = (value.value for value in values if isinstance(value, ast.FormattedValue))
+            return any(_is_whole(part, error, bare=bare) for part in parts)
         case ast.Call(func=ast.Attribute(attr="json", value=value)):
             return _root(value) == error
         case ast.Attribute(attr=attr) if attr in _BODY:

@@ -8,7 +8,7 @@ from ast_grep_py import SgNode
 
 from guard_integrations.audit.checks._examples import python, script
 from guard_integrations.audit.model import Check, Example, Hit, Language
-from guard_integrations.audit.model_use import use_of
+from guard_integrations.audit.model_use import answers_of, use_of
 from guard_integrations.audit.names import ANSWER_NAME, CLEANS
 from guard_integrations.audit.script_use import called, script_use_of
 from guard_integrations.audit.source import SourceFile
@@ -48,7 +48,7 @@ def _in_python(file: SourceFile) -> Iterator[Hit]:
             continue
         direct, elsewhere = use.answer(value)
         if direct or elsewhere:
-            given = frozenset(() if direct else (f"answers:{name}" for name in sorted(elsewhere)[:1]))
+            given = frozenset() if direct else answers_of(elsewhere)
             # A notebook shows it to the one who runs it.
             yield file.hit(call, _MESSAGE, given=given, severity=Severity.MEDIUM if file.notebook is not None else None)
 
