@@ -24,6 +24,7 @@ from guard_integrations.errors import GuardError, PolicyError
 if TYPE_CHECKING:
     from guard_integrations.scan.files import File
     from guard_integrations.scan.run import Engine, Sink, Totals
+    from guard_integrations.scan.work import Work
 
 __all__ = ["scan"]
 
@@ -41,6 +42,11 @@ class _Format(StrEnum):
     PARQUET = "parquet"
     SARIF = "sarif"
     HTML = "html"
+
+
+class _Engine(StrEnum):
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class _ReadAs(StrEnum):
@@ -71,6 +77,7 @@ class _Asked:
     redact: str | None
     resume: Path | None
     column: str | None
+    engine: _Engine
     workers: int | None
 
 
@@ -95,6 +102,9 @@ def scan(  # noqa: PLR0913 - an option each
         Path | None, typer.Option(help="A folder for what is done; the same command again goes on from there.")
     ] = None,
     fail_on: Annotated[_FailOn, typer.Option(help="The least severity for exit code 1.")] = _FailOn.LOW,
+    engine: Annotated[
+        _Engine, typer.Option(help="Who does the work: this machine, or Ray (extra ray).")
+    ] = _Engine.LOCAL,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. (default: one a core)")] = None,
 ) -> None:
     """Finds injections, personal data, secrets and markup in files of any size.
@@ -117,6 +127,7 @@ def scan(  # noqa: PLR0913 - an option each
                 redact=redact,
                 resume=resume,
                 column=column,
+                engine=engine,
                 workers=workers,
             )
             totals = _run(paths, asked, read_as)
@@ -158,7 +169,6 @@ def _format(asked: _Format | None, output: str | None) -> _Format:
 def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
     from guard_integrations.scan.copies import Copies  # noqa: PLC0415 - an extra
     from guard_integrations.scan.files import Unreadable, discover  # noqa: PLC0415 - an extra
-    from guard_integrations.scan.local import cores, run_local  # noqa: PLC0415 - an extra
     from guard_integrations.scan.resume import Store, resuming  # noqa: PLC0415 - an extra
     from guard_integrations.scan.run import scan as run  # noqa: PLC0415 - an extra
     from guard_integrations.scan.table import Scanner  # noqa: PLC0415 - an extra
@@ -176,8 +186,7 @@ def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
     work = Work(
         scanner=Scanner(policy, asked.stage), cleans=asked.redact is not None, quotes=asked.format is _Format.HTML
     )
-    workers = asked.workers or cores()
-    engine: Engine = partial(run_local, work=work, workers=workers)
+    engine = _engine(asked, work)
     store = None if asked.resume is None else Store(asked.resume, work, files, asked.column)
     copies = [] if asked.redact is None else [Copies(asked.redact, files)]
     with _sink(asked) as sink, _progress(sum(file.size for file in files)) as progress:
@@ -187,6 +196,22 @@ def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
         store.clear()
     _say(totals)
     return totals
+
+
+def _engine(asked: _Asked, work: "Work") -> "Engine":
+    from guard_integrations.scan.local import cores, run_local  # noqa: PLC0415 - an extra
+
+    if asked.engine is _Engine.LOCAL:
+        return partial(run_local, work=work, workers=asked.workers or cores())
+    if asked.workers is not None:
+        raise PolicyError("--workers is for this machine: Ray knows its own cores")
+    try:
+        from guard_integrations.scan.ray import run_ray  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        problem = "--engine ray needs an extra: pip install 'guard-integrations[ray]'"
+    else:
+        return partial(run_ray, work=work)
+    raise PolicyError(problem)
 
 
 def _with_key(policy: GuardPolicy) -> GuardPolicy:
