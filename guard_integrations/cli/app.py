@@ -7,6 +7,7 @@ from guard_integrations.cli.audit import audit
 from guard_integrations.cli.chat.command import chat
 from guard_integrations.cli.demo.command import demo
 from guard_integrations.cli.eval import evaluate
+from guard_integrations.cli.logs.command import logs
 from guard_integrations.cli.playground.command import run_playground
 from guard_integrations.cli.scan.command import scan
 
@@ -26,4 +27,5 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.command()(audit)
 app.command("eval")(evaluate)
+app.command()(logs)
 app.command("playground")(run_playground)
