@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from guard_integrations.core.display import findings_html, text_html
+
 __all__ = ["Action", "Category", "Finding", "Sanitized", "SanitizedValue", "ScanResult", "Severity", "Stage"]
 
 _Value = TypeVar("_Value")
@@ -81,6 +83,11 @@ class ScanResult:
     injection_score: float = 0.0
     is_injection: bool = False
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict and the findings, no text."""
+        verdict = "an injection" if self.is_injection else "no injection"
+        return f"<p>{verdict}, score {self.injection_score:.2f}</p>{findings_html(self.findings)}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sanitized:
@@ -93,6 +100,10 @@ class Sanitized:
 
     text: str = field(repr=False)
     findings: tuple[Finding, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the clean text, with what stands in the findings' place highlighted."""
+        return text_html(self.text) + findings_html(self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
