@@ -18,9 +18,9 @@ from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.sanitizer.wrapping import without_spotlighted
 from guard_integrations.core.scanner.markup import Render
+from guard_integrations.core.textguard import Checking, Restoring
 from guard_integrations.langchain._input import InputGuard
 from guard_integrations.langchain._messages import moderated_text, system_text
-from guard_integrations.langchain._textguard import Checking, Restoring
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

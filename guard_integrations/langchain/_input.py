@@ -11,10 +11,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from guard_integrations.core.findings import Finding, Sanitized, Stage
 from guard_integrations.core.policy import GuardPolicy
-from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.sanitizer import wrapping
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.textguard import Screening
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.langchain._errors import without_traceback
 from guard_integrations.langchain._messages import Channel, Content, map_content, stage_of
@@ -105,7 +105,7 @@ class InputGuard:
             name: InputGuard(each, vault=vault, cut=cut, spotlight=spotlight) for name, each in (tools or {}).items()
         }
         uncut = policy if cut else policy.model_copy(update={"max_input_chars": _UNLIMITED})
-        self._sanitizer = InputSanitizer(uncut, vault=vault)
+        self._screening = Screening(InputSanitizer(uncut, vault=vault))
 
     def text(self, text: str, stage: Stage) -> Sanitized:
         """A text made safe, and marked as what it is where that was asked for.
@@ -115,18 +115,9 @@ class InputGuard:
         """
         mark = self._marks.get(stage)
         if mark is None:
-            return self._sanitize(text, stage)
-        clean = self._sanitize(mark.remove(text), stage)
+            return self._screening.text(text, stage)
+        clean = self._screening.text(mark.remove(text), stage)
         return Sanitized(text=mark.put(clean.text), findings=clean.findings)
-
-    def _sanitize(self, text: str, stage: Stage) -> Sanitized:
-        try:
-            clean = self._sanitizer.sanitize(text, stage)
-        except GuardBlocked as blocked:
-            report_blocked(blocked, stage, self._sanitizer.policy)
-            raise
-        report(stage, clean.findings, self._sanitizer.policy)
-        return clean
 
     def content(self, content: Content, stage: Stage) -> tuple[Content, tuple[Finding, ...]]:
         """A message's content made safe; text that was split over several blocks is read as one.
@@ -142,7 +133,7 @@ class InputGuard:
         mark = self._marks.get(stage)
 
         def visit(channel: Channel, text: str) -> str:
-            clean = self._sanitize(mark.remove(text) if mark else text, stage)
+            clean = self._screening.text(mark.remove(text) if mark else text, stage)
             findings.extend(clean.findings)
             if channel == "text":
                 parts.append(clean.text)
@@ -150,7 +141,7 @@ class InputGuard:
 
         mapped = map_content(content, visit)
         if len(parts) > 1:
-            whole = self._sanitize("".join(parts), stage)
+            whole = self._screening.text("".join(parts), stage)
             if whole.text != "".join(parts):
                 findings.extend(whole.findings)
                 mapped = _put_first(mapped, whole.text)

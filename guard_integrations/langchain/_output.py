@@ -7,8 +7,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Base
 from langchain_core.outputs import ChatGenerationChunk
 
 from guard_integrations.core.findings import Finding
+from guard_integrations.core.textguard import Session, TextGuard
 from guard_integrations.langchain._messages import CALL_KEYS, Channel, Content, map_content, map_value
-from guard_integrations.langchain._textguard import Session, TextGuard
 
 __all__ = ["AnswerGuard", "ChunkStream", "ends"]
 

@@ -9,9 +9,9 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables.utils import AddableDict
 
+from guard_integrations.core.textguard import TextGuard
 from guard_integrations.langchain._output import AnswerGuard, ChunkStream
 from guard_integrations.langchain._structure import grows, parts, with_parts
-from guard_integrations.langchain._textguard import TextGuard
 
 __all__ = ["OutputStream", "sanitize_output"]
 

@@ -11,10 +11,10 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.markup import Render
+from guard_integrations.core.textguard import Checking
 from guard_integrations.langchain._input import InputGuard
 from guard_integrations.langchain._stream import OutputStream, sanitize_output
 from guard_integrations.langchain._structure import same
-from guard_integrations.langchain._textguard import Checking
 from guard_integrations.langchain._values import guard_value
 
 __all__ = ["RunnableInputGuard", "RunnableOutputSanitizer"]

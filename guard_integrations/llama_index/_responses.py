@@ -14,6 +14,7 @@ from llama_index.core.base.response.schema import (
 from llama_index.core.schema import NodeWithScore
 
 from guard_integrations.core.sanitizer.output import OutputSanitizer
+from guard_integrations.core.textguard import Checking
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._values import rewrite_node, rewrite_value
 
@@ -31,7 +32,7 @@ class ResponseGuard:
     """
 
     def __init__(self, sanitizer: OutputSanitizer, *, refusal: str | None = None) -> None:
-        self._sanitizer = sanitizer
+        self._texts = Checking(sanitizer)
         self._refusal = refusal
 
     def text(self, text: str) -> str:
@@ -40,7 +41,7 @@ class ResponseGuard:
         Raises:
             GuardBlocked: when a rule blocks it.
         """
-        return self._sanitizer.sanitize(text).text
+        return self._texts.text(text).text
 
     def response(self, response: RESPONSE_TYPE) -> RESPONSE_TYPE:
         """A copy of a response, made safe; streams are guarded as they are read.
@@ -99,7 +100,7 @@ class ResponseGuard:
 
     def stream(self, chunks: Iterator[str]) -> Generator[str, None, None]:
         """The same text in safe chunks; the last one is the refusal where a rule blocks it and a refusal is set."""
-        session = self._sanitizer.stream()
+        session = self._texts.session()
 
         def guarded() -> Iterator[str]:
             for chunk in chunks:
@@ -120,7 +121,7 @@ class ResponseGuard:
 
     async def astream(self, chunks: AsyncIterator[str]) -> AsyncGenerator[str, None]:
         """The twin of `stream`."""
-        session = self._sanitizer.stream()
+        session = self._texts.session()
         blocked = False
         try:
             async for chunk in chunks:

@@ -15,12 +15,11 @@ from llama_index.core.chat_engine.types import (
 
 from guard_integrations.core.choices import require_choice
 from guard_integrations.core.policy import GuardPolicy
-from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.markup import Render
-from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._memory import CleanMemory, MemoryGuard
+from guard_integrations.llama_index._questions import QuestionGuard
 from guard_integrations.llama_index._responses import ResponseGuard
 from guard_integrations.llama_index._spans import outside_spans
 from guard_integrations.llama_index._values import rewrite_tool_output
@@ -65,7 +64,7 @@ class GuardedChatEngine(BaseChatEngine):
         require_choice("on_block", on_block, ("raise", "refuse"))
         policy = policy or GuardPolicy()
         self._refusal = policy.refusal if on_block == "refuse" else None
-        self._turns = InputSanitizer(policy, vault=vault)
+        self._turns = QuestionGuard(policy, vault=vault, refuses=on_block == "refuse")
         self._remembered = MemoryGuard(policy, system_prompt=system_prompt, render=render, vault=vault)
         self._answers = ResponseGuard(
             OutputSanitizer(policy, system_prompt=system_prompt, render=render, vault=vault),
@@ -128,12 +127,8 @@ class GuardedChatEngine(BaseChatEngine):
 
     def _guard(self, message: str) -> str | None:
         """The turn made safe; None where it is blocked and a refusal is to be answered."""
-        if self._refusal is None:
-            return self._turns.sanitize(message, stage="input").text
-        try:
-            return self._turns.sanitize(message, stage="input").text
-        except GuardBlocked:
-            return None
+        clean = self._turns.clean([message])
+        return None if clean is None else clean[0]
 
     def _history(self, history: list[ChatMessage] | None) -> list[ChatMessage] | None:
         return history and [self._remembered(message) for message in history]

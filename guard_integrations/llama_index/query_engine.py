@@ -11,11 +11,10 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, QueryType
 
 from guard_integrations.core.choices import require_choice
 from guard_integrations.core.policy import GuardPolicy
-from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.markup import Render
-from guard_integrations.errors import GuardBlocked
+from guard_integrations.llama_index._questions import QuestionGuard
 from guard_integrations.llama_index._responses import ResponseGuard
 from guard_integrations.llama_index._spans import outside_spans
 
@@ -55,7 +54,7 @@ class GuardedQueryEngine(BaseQueryEngine):
         policy = policy or GuardPolicy()
         self._query_engine = query_engine
         self._refusal = policy.refusal if on_block == "refuse" else None
-        self._questions = InputSanitizer(policy, vault=vault)
+        self._questions = QuestionGuard(policy, vault=vault, refuses=on_block == "refuse")
         self._answers = ResponseGuard(
             OutputSanitizer(policy, system_prompt=system_prompt, render=render, vault=vault),
             refusal=self._refusal,
@@ -128,20 +127,13 @@ class GuardedQueryEngine(BaseQueryEngine):
     def _guard(self, query: QueryType) -> QueryBundle | None:
         """The question made safe; None where it is blocked and a refusal is to be answered."""
         bundle = QueryBundle(query) if isinstance(query, str) else query
-        if self._refusal is None:
-            return self._clean(bundle)
-        try:
-            return self._clean(bundle)
-        except GuardBlocked:
-            return None
-
-    def _clean(self, bundle: QueryBundle) -> QueryBundle:
-        clean = self._questions.sanitize(bundle.query_str, stage="input").text
         searched = bundle.custom_embedding_strs
-        strings = searched and [self._questions.sanitize(text, stage="input").text for text in searched]
-        same = clean == bundle.query_str and strings == searched
+        given = [bundle.query_str, *(searched or ())]
+        clean = self._questions.clean(given)
+        if clean is None or clean == given:
+            return None if clean is None else bundle
         # A vector made from the raw question would still find what the raw question asks for.
-        return bundle if same else replace(bundle, query_str=clean, custom_embedding_strs=strings, embedding=None)
+        return replace(bundle, query_str=clean[0], custom_embedding_strs=searched and clean[1:], embedding=None)
 
     def _refuse(self) -> RESPONSE_TYPE:
         refusal = str(self._refusal)

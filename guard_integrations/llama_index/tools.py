@@ -13,6 +13,7 @@ from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.sanitizer.wrapping import spotlight as mark
+from guard_integrations.core.textguard import Checking, Screening
 from guard_integrations.errors import GuardError
 from guard_integrations.llama_index._spans import outside_spans, without_span
 from guard_integrations.llama_index._values import rewrite_tool_output, rewrite_value
@@ -52,10 +53,9 @@ class GuardedTool(FunctionTool):
         # A function tool, since agents hand their context to function tools alone.
         super().__init__(fn=tool.real_fn if isinstance(tool, FunctionTool) else inner.call, metadata=tool.metadata)
         self._tool: AsyncBaseTool = inner
-        self._restore = restore
         self._spotlight = spotlight
-        self._arguments = OutputSanitizer(policy, vault=vault)
-        self._results = InputSanitizer(policy, vault=vault)
+        self._arguments = Checking(OutputSanitizer(policy, vault=vault), restore=restore)
+        self._results = Screening(InputSanitizer(policy, vault=vault))
 
     @outside_spans
     def call(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - whatever the tool takes
@@ -101,11 +101,9 @@ class GuardedTool(FunctionTool):
 
     def _guard_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         return (
-            [self._arguments.sanitize_value(value, restore=self._restore).value for value in args],
+            [self._arguments.arguments(value, None)[0] for value in args],
             {
-                name: value
-                if name == self.ctx_param_name
-                else self._arguments.sanitize_value(value, restore=self._restore).value
+                name: value if name == self.ctx_param_name else self._arguments.arguments(value, None)[0]
                 for name, value in kwargs.items()
             },
         )
@@ -132,7 +130,7 @@ class GuardedTool(FunctionTool):
         )
 
     def _text(self, text: str) -> str:
-        return self._results.sanitize(text, stage="tool").text
+        return self._results.text(text, "tool").text
 
 
 def _pauses(error: Exception) -> bool:

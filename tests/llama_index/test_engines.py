@@ -1,5 +1,7 @@
 """Guarded query engines and chat engines around LlamaIndex's own."""
 
+import asyncio
+
 import pytest
 from li_samples import DOCUMENTS, EMAIL, SSN
 from llama_index.core import Document
@@ -18,6 +20,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import BaseModel
 
 from guard_integrations import GuardBlocked, GuardPolicy
+from guard_integrations.core import events
 from guard_integrations.core.policy import REFUSAL
 from guard_integrations.llama_index import GuardedChatEngine, GuardedQueryEngine
 
@@ -60,6 +63,34 @@ def sources():
 class Contact(BaseModel):
     mail: str
     tags: list[str]
+
+
+@pytest.fixture
+def told():
+    seen = []
+    events.add_observer(seen.append)
+    yield seen
+    events.remove_observer(seen.append)
+
+
+async def test_observers_are_told_what_was_found_in_questions_and_answers(told, lenient_llm):
+    engine = GuardedQueryEngine(Scripted(Response(LEAKY)))
+    chat = GuardedChatEngine(SimpleChatEngine.from_defaults(llm=lenient_llm))
+    for ask in (engine.query, engine.aquery, chat.chat, chat.achat):
+        told.clear()
+        answer = ask(ATTACK)
+        if asyncio.iscoroutine(answer):
+            await answer
+        found = [event for event in told if event.stage == "input" and event.kind is events.EventKind.SCANNED]
+        assert len(found) == 1
+        assert found[0].categories == ("injection",)
+    told.clear()
+    engine.query("hello")
+    assert [event.stage for event in told] == ["output"]
+    told.clear()
+    with pytest.raises(GuardBlocked):
+        GuardedQueryEngine(Scripted(Response("fine")), policy=GuardPolicy.strict()).query(ATTACK)
+    assert [event.kind for event in told] == [events.EventKind.BLOCKED]
 
 
 def test_the_question_and_its_embedding_strings_are_guarded_and_not_wrapped():

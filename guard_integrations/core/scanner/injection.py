@@ -111,7 +111,7 @@ class InjectionScanner:
         if self._model is None or view.name.endswith(_SAME_WORDS):
             return []
         # A low score is no finding, but it is what `injection_score` reports.
-        found = self._model.windows(view.text, self._stage, least=0.0)
+        found = self._model.windows(view.text, self._stage, self._threshold, or_highest=True)
         if not found:
             return []
         top = max(found, key=attrgetter("score"))

@@ -21,10 +21,12 @@ except AttributeError:
 if problem:
     raise GuardUnavailable("engine", problem)
 
-__all__ = ["SET_MEMORY", "Compiled", "Search", "compile_pattern", "compile_set", "literal"]
+__all__ = ["SET_MEMORY", "SMALL_SET_MEMORY", "Compiled", "Search", "compile_pattern", "compile_set", "literal"]
 
 SET_MEMORY: Final = 64 << 20
 """Bytes a set of rules may use for its states, which are made as texts need them."""
+SMALL_SET_MEMORY: Final = 16 << 20
+"""The same for a set of a few."""
 _RULE_MEMORY: Final = 16 << 20
 
 
@@ -101,9 +103,9 @@ or five searches, and half its time was spent there.
 """
 
 
-def compile_set(sources: Iterable[str]) -> Callable[[bytes], list[int] | None]:
+def compile_set(sources: Iterable[str], memory: int = SET_MEMORY) -> Callable[[bytes], list[int] | None]:
     """Compiles patterns that are searched for together: the call says which of them, by number, a text holds."""
-    compiled = re2.Set.SearchSet(_options(SET_MEMORY))
+    compiled = re2.Set.SearchSet(_options(memory))
     for source in sources:
         compiled.Add(source.encode())
     compiled.Compile()

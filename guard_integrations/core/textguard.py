@@ -1,19 +1,20 @@
-"""What is done to a text on its way out: taking out, and afterwards putting pseudonyms' values back."""
+"""What is done to a text on its way in and out, and told to the observers; and pseudonyms' values put back."""
 
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from guard_integrations.core.findings import Finding, Sanitized
+from guard_integrations.core.findings import Finding, Sanitized, Stage
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.reports import report, report_blocked
+from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.stream import OutputStream
 from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault, Restorer
 from guard_integrations.errors import GuardBlocked
 
-__all__ = ["Checking", "Restoring", "Session", "TextGuard"]
+__all__ = ["Checking", "Restoring", "Screening", "Session", "TextGuard"]
 
 
 class Session(Protocol):
@@ -39,8 +40,33 @@ class TextGuard(Protocol):
     def text(self, text: str) -> Sanitized:
         """A whole text."""
 
-    def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:
+    def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:  # noqa: ANN401 - whatever JSON holds
         """A tool's arguments, or JSON where there is no tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """Makes safe what comes in.
+
+    Args:
+        sanitizer: does it.
+    """
+
+    sanitizer: InputSanitizer
+
+    def text(self, text: str, stage: Stage) -> Sanitized:
+        """A whole text.
+
+        Raises:
+            GuardBlocked: when the policy refuses it.
+        """
+        try:
+            clean = self.sanitizer.sanitize(text, stage)
+        except GuardBlocked as blocked:
+            report_blocked(blocked, stage, self.sanitizer.policy)
+            raise
+        report(stage, clean.findings, self.sanitizer.policy)
+        return clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +94,7 @@ class Checking:
         report("output", clean.findings, self.sanitizer.policy)
         return clean
 
-    def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:
+    def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:  # noqa: ANN401 - as above
         """A tool's arguments, or JSON where there is no tool."""
         restore = self.restore and (tool is None or tool in self.restore_tools)
         with _refusals_reported(self.sanitizer.policy):
@@ -133,7 +159,7 @@ class Restoring:
         """A whole text."""
         return Sanitized(text=self.vault.restore(text))
 
-    def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:
+    def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:  # noqa: ANN401 - as above
         """A tool's arguments, or JSON where there is no tool."""
         if tool is not None and tool not in self.restore_tools:
             return value, ()
