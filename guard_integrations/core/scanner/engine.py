@@ -9,6 +9,7 @@ from typing import Final
 
 from guard_integrations.core.findings import Category
 from guard_integrations.core.scanner.linear import SET_MEMORY, SMALL_SET_MEMORY, Search, compile_pattern, compile_set
+from guard_integrations.core.scanner.live import Live
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rule import Rule
 from guard_integrations.core.scanner.tail import CompiledTail
@@ -99,46 +100,6 @@ class _Group:
         return [self.members[index] for index in found if index != canary] if len(found) > 1 else []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Live:
-    """What a text may end in that more text could still complete.
-
-    Args:
-        at_start: at the text's beginning, by group of rules.
-        after: after one more character, which is the lead where a rule has one.
-    """
-
-    at_start: tuple[Search, ...]
-    after: tuple[Search, ...]
-
-    def hold(self, data: bytes, at: int) -> int:
-        hold = stop = len(data)
-        if at == 0 and any(begins(data, 0, stop) is not None for begins in self.at_start):
-            return 0
-        before = previous_character(data, at)
-        for search in self.after:
-            if (found := search(data, before, stop)) is not None and found[0] < hold:
-                hold = min(hold, found[0] + character_length(data[found[0]]))
-        return hold
-
-
-def _live(compiled: tuple[CompiledRule, ...]) -> _Live:
-    # One pattern a group: a single big one has too many states, and each more is half a microsecond a token.
-    at_start: list[Search] = []
-    after: list[Search] = []
-    for members in _grouped(compiled):
-        by_lead: dict[str, list[str]] = {}
-        for one in members:
-            if one.rule.head.live:
-                by_lead.setdefault(_lead(one.rule) or "(?s:.)", []).append(one.rule.head.live)
-        if by_lead:
-            everything = "|".join(live for lives in by_lead.values() for live in lives)
-            led = "|".join(f"{lead}(?:{'|'.join(lives)})" for lead, lives in by_lead.items())
-            at_start.append(compile_pattern(rf"(?:{everything})\z", SET_MEMORY).match)
-            after.append(compile_pattern(rf"(?:{led})\z", SET_MEMORY).search)
-    return _Live(at_start=tuple(at_start), after=tuple(after))
-
-
 class RuleSet:
     """Rules compiled once. Immutable, and safe to use from any number of threads.
 
@@ -156,7 +117,7 @@ class RuleSet:
         labels = {one.rule.label for one in self.compiled}
         self._waits = Waiting((one.rule for one in self._waiting), labels)
         self.has_leads = any(one.rule.lead for one in self.compiled)
-        self._live: _Live | None = None
+        self._live: Live | None = None
         self._ends: list[Search] | None = None
         self._led: Search | None = None
 
@@ -164,7 +125,7 @@ class RuleSet:
         """The first byte from `at` on at which a head may have begun that more text could complete or lengthen."""
         if self._live is None:
             # Only a stream asks, and what is made here takes far longer than the rest.
-            self._live = _live(self.compiled)
+            self._live = Live(one.rule for one in self.compiled)
         return self._live.hold(data, at)
 
     def ends_with_match(self, data: bytes) -> bool:

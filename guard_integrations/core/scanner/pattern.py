@@ -66,6 +66,16 @@ class Pattern:
         return None if found is None else self._cased(found)
 
     @property
+    def prefixes(self) -> str:
+        """The RE2 pattern of every text that a match begins with, and of every match."""
+        return self._cased(_prefixes(self._folded, whole=True) or "")
+
+    def beginning(self, length: int) -> "Pattern":
+        """The pattern of the first so many characters of every match, and of every match that is shorter."""
+        cut = tuple(node for _, node in sorted(_cut(self.root, length).items()))
+        return Pattern(self.source, Alternatives(cut), ignore_case=self.ignore_case)
+
+    @property
     def _folded(self) -> Node:
         return _with_turkish_i(self.root) if self.ignore_case else self.root
 
@@ -199,6 +209,50 @@ def _prefixes_of_repeat(item: Node, high: int | None, *, whole: bool) -> str | N
             _grouped(item) + _counter(1, copies) if copies and _width(item)[1] else None,
         )
     )
+
+
+def _cut(node: Node, room: int) -> dict[int, Node]:
+    """What the texts of a node begin with, by its length: `room` characters, or all of a shorter one."""
+    match node:
+        case Characters():
+            return {1: node}
+        case Edge():
+            return {0: node}
+        case Alternatives(branches):
+            return _by_length(part for branch in branches for part in _cut(branch, room).items())
+        case Repeat(Characters() as item, low, high):
+            most = room if high is None else min(room, high)
+            return {number: Repeat(item, number, number) for number in range(min(low, most), most + 1)}
+        case Repeat(item, low, high):
+            found: list[tuple[int, Node]] = [] if low else [(0, Sequence(()))]
+            open_ends: dict[int, Node] = {0: Sequence(())}
+            for number in range(1, (room + low if high is None else high) + 1):
+                open_ends = _joined(open_ends, item, room)
+                found += [part for part in open_ends.items() if number >= low or part[0] == room]
+                open_ends = {length: part for length, part in open_ends.items() if length < room}
+                if not open_ends:
+                    break
+            return _by_length(found)
+        case Sequence(items):
+            whole: dict[int, Node] = {0: Sequence(())}
+            for item in items:
+                whole = _joined(whole, item, room)
+            return whole
+
+
+def _joined(parts: dict[int, Node], item: Node, room: int) -> dict[int, Node]:
+    return _by_length(
+        (length + more, Sequence((part, node))) if length < room else (length, part)
+        for length, part in parts.items()
+        for more, node in (_cut(item, room - length).items() if length < room else [(0, part)])
+    )
+
+
+def _by_length(parts: Iterable[tuple[int, Node]]) -> dict[int, Node]:
+    found: dict[int, list[Node]] = {}
+    for length, node in parts:
+        found.setdefault(length, []).append(node)
+    return {length: nodes[0] if len(nodes) == 1 else Alternatives(tuple(nodes)) for length, nodes in found.items()}
 
 
 def _either(found: Iterable[str | None]) -> str | None:

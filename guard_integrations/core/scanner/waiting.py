@@ -4,23 +4,16 @@ Most of them are bare numbers of some length, of which some texts are full. Toge
 they would have more states than there is memory for.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable
 
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.linear import Search, compile_pattern, compile_set, literal
 from guard_integrations.core.scanner.pattern import Pattern
+from guard_integrations.core.scanner.rarity import necessary
 from guard_integrations.core.scanner.rule import Context, Rule
-from guard_integrations.core.scanner.syntax import Alternatives, Characters, Edge, Node, Repeat, Sequence
 from guard_integrations.errors import GuardUnavailable
 
 __all__ = ["Waiting"]
-
-_LONGEST: Final = 24
-"""Characters of what is looked for beforehand."""
-_NOTHING: Final = (1.0, Sequence(()))
-_SHARES: Final = ((0x20, 0x20, 0.17), (0x21, 0x2F, 0.003), (0x30, 0x40, 0.001), (0x41, 0x60, 0.001), (0x61, 0x7A, 0.03))
-"""How often characters, first to last, occur in prose, roughly."""
 
 
 class Waiting:
@@ -54,7 +47,7 @@ class Waiting:
         if not self._rules:
             return []
         if self._needed is None:
-            needed = {(_necessary(rule.head.root)[1], rule.ignore_case) for rule in self._rules}
+            needed = {(necessary(rule.head.root), rule.ignore_case) for rule in self._rules}
             some = {Pattern("", node, ignore_case=ignore_case).re2 for node, ignore_case in needed}
             self._needed = compile_pattern("|".join(sorted(some))).search
         if self._needed(data, at, len(data)) is None:
@@ -86,67 +79,3 @@ class Waiting:
             )
             sources.append("" if written or rule.context is None else source(rule.context))
         return compile_set([*sources, r"\z"])
-
-
-def _necessary(node: Node) -> tuple[float, Node]:
-    """What every text that the node stands for holds, and how likely prose does: the rarest that is easily found."""
-    match node:
-        case Characters():
-            return _likely(node), node
-        case Sequence(items):
-            runs = [_product(run[start:]) for run in _runs(items) for start in range(len(run))]
-            return min((*map(_necessary, items), *runs), key=_first, default=_NOTHING)
-        case Alternatives(branches):
-            each = [_necessary(branch) for branch in branches]
-            return sum(map(_first, each)), Alternatives(tuple(dict.fromkeys(need for _, need in each)))
-        case Repeat(item, low, _) if low:
-            return _product([node]) if isinstance(item, Characters) else _necessary(item)
-        case _:
-            return _NOTHING
-
-
-def _runs(items: tuple[Node, ...]) -> Iterator[list[Node]]:
-    """Stretches of a sequence in which every character has its place."""
-    run: list[Node] = []
-    for item in items:
-        if isinstance(item, Characters) or (
-            isinstance(item, Repeat) and isinstance(item.item, Characters) and item.low
-        ):
-            run.append(item)
-            if isinstance(item, Characters) or item.low == item.high:
-                continue
-            yield run
-            run = [item]
-        elif not isinstance(item, Edge):
-            yield run
-            run = []
-    yield run
-
-
-def _product(run: list[Node]) -> tuple[float, Node]:
-    """The first so many characters of a run."""
-    likely = 1.0
-    kept: list[Node] = []
-    room = _LONGEST
-    for item in run:
-        single = item.item if isinstance(item, Repeat) else item
-        if not isinstance(single, Characters) or not room:
-            break
-        number = min(room, item.low if isinstance(item, Repeat) else 1)
-        likely *= _likely(single) ** number
-        kept.append(Repeat(single, number, number))
-        room -= number
-    return (likely, Sequence(tuple(kept))) if kept else _NOTHING
-
-
-def _likely(characters: Characters) -> float:
-    """How likely a character of prose is one of these."""
-    inside = sum(
-        sum(share for first, last, share in _SHARES for code in range(max(low, first), min(high, last) + 1))
-        for low, high in characters.ranges
-    )
-    return 1 - inside if characters.negated else inside
-
-
-def _first(pair: tuple[float, Node]) -> float:
-    return pair[0]
