@@ -5,13 +5,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from random import Random
 
 import pytest
 
 from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
 from guard_integrations.core.findings import Action
 from guard_integrations.core.scanner import engine, linear, session
-from guard_integrations.core.scanner.engine import RuleSet
+from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
 from guard_integrations.core.scanner.rule import Context, Rule, load_pack, rules_of
 from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
 
@@ -289,3 +290,20 @@ def test_what_may_yet_be_cut_short_is_not_decided():
     steps = [session.feed(char) for char in text] + [session.feed("", final=True)]
     found = [one for step in steps for one in step.findings]
     assert sorted(found, key=lambda one: one.start) == list(whole.findings)
+
+
+def test_what_is_found_beside_labels_does_not_make_the_search_grow(monkeypatch):
+    """Each head that begins right after a label brought the rule's next one, which its search had in the queue already."""
+    rules = [rule for rule in rules_of(GuardPolicy(), "output") if rule.category == "pii"]
+    treatments = {rule.id: Treatment(action=Action.FILTER, label=rule.label) for rule in rules}
+    calls = []
+    find = CompiledRule.find
+    monkeypatch.setattr(CompiledRule, "find", lambda *arguments: calls.append(1) or find(*arguments))
+    parts = ["call ", "12.12.", "4111-", "0151/", "1234 5678 "]
+    numbers = []
+    for size in (1000, 8000):
+        calls.clear()
+        text = "".join(Random(1).choices(parts, k=size))  # noqa: S311 - no secret
+        RuleDetector(RuleSet(rules), treatments).start().feed(text, final=True)
+        numbers.append(len(calls))
+    assert numbers[1] < 9 * numbers[0]

@@ -3,8 +3,9 @@
 For every text made from the rules and every chunking: the joined stream is the batch, so are its findings, and
 sanitising twice equals sanitising once. Prints the first difference with everything needed to see it again.
 
-A stream that differs from the batch is a fault, always. Of the last, some case in 200,000 differs: where the markup
-pass, which comes last, takes a context word away with the link that it was part of. See `too_many`.
+A stream that differs from the batch is a fault, always. Of the last, about one case in 100,000 differs: where the
+markup pass, which comes last, takes something out of the text beside a value, such as a context word with the link that
+it was part of. See `too_many`.
 """
 
 import sys

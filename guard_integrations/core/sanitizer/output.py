@@ -47,8 +47,8 @@ class OutputSanitizer:
     """Takes out of an answer what must not reach the reader. Immutable, and safe to share between threads.
 
     A stream equals the batch however it is cut into chunks. Sanitising twice equals sanitising once, with two
-    exceptions: values that a vault puts back would be taken out, and where a link is removed whose text was a word of
-    context, a number behind it may be judged otherwise the second time.
+    exceptions: values that a vault puts back would be taken out, and where markup is removed, which comes last, what
+    stands beside it may be judged otherwise the second time.
 
     Args:
         policy: what to look for and what to do about it.

@@ -46,6 +46,8 @@ class Work:
     cursors: dict[int, "Cursor"] = field(default_factory=dict)
     refused: list[Match] = field(default_factory=list)
     """Matches that their validators do not let stand. What is replaced inside one cuts it short: then it may."""
+    waiting: dict[int, int] = field(default_factory=dict)
+    """By rule, where the match begins that its cursor has found last and that is still in the queue."""
     tried: dict[int, int] = field(default_factory=dict)
     """By rule, the byte before which all its heads have been refused."""
 
@@ -53,12 +55,20 @@ class Work:
         """Queues a match, or a place."""
         heapq.heappush(self.queue, Match(start, order, end, head))
 
-    def push_head(self, one: CompiledRule, start: int, end: int) -> None:
-        """Queues a head where its match begins. When that is not decided yet, neither is the head."""
+    def pop(self) -> Match:
+        """Takes the first match, or place, from the queue."""
+        match = heapq.heappop(self.queue)
+        if self.waiting.get(match.order) == match.start:
+            del self.waiting[match.order]
+        return match
+
+    def push_head(self, one: CompiledRule, start: int, end: int) -> int:
+        """Queues a head where its match begins, and says where. When that is not decided yet, neither is the head."""
         begins = one.begins(self.data, start, end)
         if start < self.hold <= begins:
             self.hold = start
         self.push(begins, one.order, end, start)
+        return begins
 
     def refuse(self, match: Match, *, cut: bool) -> None:
         """Notes that a match does not stand as it is, and goes on behind its first byte.
@@ -79,11 +89,14 @@ class Work:
         return min([to, *(one.head for one in self.refused if one.end > to)])
 
     def advance(self, order: int, at: int) -> None:
-        """Queues a rule's next head that begins at `at` or later."""
-        cursor = self.cursors.get(order)
+        """Queues a rule's next head that begins at `at` or later, unless it has one in the queue.
+
+        There may be others, which were found beside a label: were each to bring the next one, they would grow in number.
+        """
+        cursor = None if order in self.waiting else self.cursors.get(order)
         found = None if cursor is None else cursor.next(at)
         if cursor is not None and found is not None:
-            self.push_head(cursor.one, *found)
+            self.waiting[order] = self.push_head(cursor.one, *found)
 
 
 class Cursor:

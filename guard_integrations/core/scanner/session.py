@@ -187,7 +187,7 @@ class RuleSession:
                 work.cursors[one.order] = Cursor(one, work.data, stretches)
                 work.advance(one.order, max(self._scan, self._next.get(one.order, 0)))
         while work.queue and work.queue[0][0] < work.hold:
-            match = heapq.heappop(work.queue)
+            match = work.pop()
             start, order, _, _ = match
             tried = max(self._next.get(order, 0), work.tried.get(order, 0))
             if order == _FRESH:
@@ -219,7 +219,7 @@ class RuleSession:
         Otherwise it would be found when what is written is read again.
         """
         treatment = self._detector.treatments[by.order]
-        if treatment.action is not Action.FILTER or not treatment.label:
+        if not work.refused or treatment.action is not Action.FILTER or not treatment.label:
             return None
         label = encode(treatment.label)
         for match in sorted(one for one in work.refused if one.start < by.start < one.end):
@@ -321,13 +321,17 @@ class RuleSession:
 
     def _context(self, start: int | None = None) -> bytes:
         """What stands, when all is written, before a place; without one, before what is not decided yet."""
-        return encode(self._written.before(self._data, self._scan if start is None else start)[-CONTEXT:])
+        return encode(self._written.before(self._data, self._scan if start is None else start, CONTEXT))
 
     def _score(self, one: CompiledRule, start: int) -> float:
         """Confidence in a match, as far as its context goes."""
         words = self._detector.words[one.order]
         score = one.rule.score
-        return score if words is None else words.score(score, _window(self._written.before(self._data, start)))
+        return (
+            score
+            if words is None
+            else words.score(score, _window(self._written.before(self._data, start, CONTEXT + 1)))
+        )
 
     def _finding(self, order: int, start: int, end: int, score: float) -> Finding:
         rule = self._detector.rules.compiled[order].rule

@@ -39,9 +39,9 @@ class Written:
         self.to = 0
         """The byte up to which everything is let out or replaced by now, as far as it was replaced."""
 
-    def before(self, data: bytes, start: int) -> str:
-        """What stands, when all is written, before a match at `start`."""
-        room = self._keep
+    def before(self, data: bytes, start: int, most: int | None = None) -> str:
+        """What stands, when all is written, before a match at `start`: at most so many characters, or all that is kept."""
+        room = most or self._keep
         if start >= self._base:
             return (self._tail + decode(data[max(self._base, back(data, start, room)) : start]))[-room:]
         pieces: list[str] = []
@@ -59,7 +59,7 @@ class Written:
             if start > self._from:
                 pieces.append(decode(data[max(self._from, back(data, start, room)) : start]))
             pieces.append(self._text)
-        return "".join(reversed(pieces))[-self._keep :]
+        return "".join(reversed(pieces))[-(most or self._keep) :]
 
     def last(self, data: bytes) -> bytes:
         """The last character before `to`; empty at the beginning of the text."""
