@@ -104,7 +104,9 @@ def walk(root: Path, paths: Iterable[Path] = (), *, exclude: Iterable[str] = ())
         paths: files and folders below it to keep to; none for all.
         exclude: patterns as in `.gitignore` of what to leave out.
     """
-    listed = git(root, "ls-files", "-z", "-co", "--exclude-standard")
+    # Of a folder that git ignores, as an environment's packages are, it would list nothing.
+    ignored = git(root, "check-ignore", "-q", "--", ".") is not None
+    listed = None if ignored else git(root, "ls-files", "-z", "-co", "--exclude-standard")
     repository = listed is not None
     names = _decoded(listed) if listed is not None else _without_git(root)
     left_out = GitIgnoreSpec.from_lines(exclude)
@@ -112,7 +114,7 @@ def walk(root: Path, paths: Iterable[Path] = (), *, exclude: Iterable[str] = ())
     files: list[str] = []
     skipped: list[Skipped] = []
     for name in sorted(dict.fromkeys(names)):
-        if language_of(name) is None or left_out.match_file(name):
+        if language_of(name) is None or left_out.match_file(_as_text(name)):
             continue
         if kept and not any((root / name).is_relative_to(path) for path in kept):
             continue
@@ -164,9 +166,14 @@ def _ignored(path: PurePosixPath, specs: dict[str, GitIgnoreSpec], end: str = ""
     answer = False
     for above in reversed(path.parents):
         spec = specs.get(str(above))
-        said = spec.check_file(f"{path.relative_to(above)}{end}").include if spec is not None else None
+        said = spec.check_file(_as_text(f"{path.relative_to(above)}{end}")).include if spec is not None else None
         answer = answer if said is None else said
     return answer
+
+
+def _as_text(name: str) -> str:
+    """A name whose bytes are no UTF-8, as one that patterns can be matched with."""
+    return name.encode(errors="replace").decode()
 
 
 def _env_ignored(root: Path, *, repository: bool) -> bool:

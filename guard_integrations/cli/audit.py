@@ -144,7 +144,10 @@ def _report(root: Path, chosen: list[Path], config: "AuditConfig") -> "AuditRepo
     from guard_integrations.audit.engine import audit as run  # noqa: PLC0415 - an extra
 
     with _progress() as tell:
-        return run(root, chosen, config=config, progress=tell)
+        report = run(root, chosen, config=config, progress=tell)
+    if not report.files and not report.skipped:
+        raise _stopped(f"{root}: there is no file to audit")
+    return report
 
 
 @contextmanager

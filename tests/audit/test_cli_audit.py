@@ -22,6 +22,8 @@ def test_exit_codes(tmp_path):
     assert run(bad).exit_code == 1
     assert run(bad, "--ignore", "GI003", "--select", "GI003", "--select", "GI007").exit_code == 0
     assert run(tmp_path / "nowhere").exit_code == 2
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path / "empty").exit_code == 2
     assert run(bad, "--select", "GI999").exit_code == 2
     assert run(bad, "--format", "xml").exit_code == 2
     assert run(bad, "--output", tmp_path / "no" / "such" / "folder").exit_code == 2
@@ -79,6 +81,7 @@ def test_files_and_exclusions_narrow_the_audit(tmp_path):
     assert run(root / "b.py", root / "a.py").exit_code == 1
     assert run(root, "--exclude", "a.py").exit_code == 1
     assert run(root, "--exclude", "a.py", "--exclude", "sub/").exit_code == 0
+    assert run(root, "--exclude", "*").exit_code == 2
 
 
 def test_the_project_says_how_it_is_audited(tmp_path):

@@ -1,10 +1,16 @@
 """The page that findings link to, the hook and the action say what is so."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from audit_docs import PAGE, page
+from audit_projects import write
 from typer.testing import CliRunner
 
 from guard_integrations.audit.checks import CHECKS
@@ -44,3 +50,29 @@ def test_the_hook_and_the_action_run_the_command():
     options = set(re.findall(r"--[a-z][a-z-]+", steps)) - {"--quiet"}
     done = CliRunner().invoke(app, ["audit", "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert options <= set(re.findall(r"--[a-z][a-z-]+", re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fail_on", "code"), [("low", 1), ("critical", 0)])
+def test_the_action_writes_its_reports_and_fails_where_it_should(tmp_path, fail_on, code):
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    script = next(step["run"] for step in action["runs"]["steps"] if step.get("name") == "Audit")
+    project = write(tmp_path / "a $(touch ran) project", {"app.py": "import langchain\nlangchain.debug = True\n"})
+    program = tmp_path / "guard-integrations" / "bin" / "guard-integrations"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m guard_integrations "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    summary, sarif = tmp_path / "summary.md", tmp_path / "audit.sarif"
+    environment = {
+        "RUNNER_TEMP": tmp_path, "GITHUB_STEP_SUMMARY": summary, "AUDIT_PATH": project, "FAIL_ON": fail_on,
+        "SARIF_FILE": sarif, "HISTORY": "false",
+    }  # fmt: skip
+    done = subprocess.run(  # noqa: S603 - the action's own script
+        ["bash", "-e", "-o", "pipefail", "-c", script],  # noqa: S607 - as the runner does
+        cwd=tmp_path, check=False, capture_output=True, text=True,
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "# Security audit" in summary.read_text(encoding="utf-8")
+    assert json.loads(sarif.read_text(encoding="utf-8"))["version"] == "2.1.0"
+    assert not (tmp_path / "ran").exists()

@@ -12,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard_integrations import audit_mistral_security
+from guard_integrations.audit import engine
+from guard_integrations.audit.formats import FORMATS
+from guard_integrations.audit.formats.text import to_text
 from guard_integrations.audit.model import KEY, Language
+from guard_integrations.audit.reading import read
 from guard_integrations.audit.walk import language_of
 
 LEAK = f'api_key = "{KEY}"\n'
@@ -134,6 +138,43 @@ def test_no_text_stops_the_audit(tmp_path_factory, suffix, text):
     for finding in report.findings:
         assert finding.line >= 1
         assert finding.column >= 1
+
+
+def test_a_folder_that_git_ignores_is_audited_when_it_is_named(tmp_path):
+    root = write(tmp_path, {".gitignore": "build/\n", "build/a.py": LEAK}, repository=True)
+    assert not audit_mistral_security(root).findings
+    assert [each.path for each in audit_mistral_security(root / "build").findings] == ["a.py"]
+
+
+def test_names_that_are_no_text_are_told_in_every_format(tmp_path):
+    name = os.fsdecode(b"a\xff\n.py")
+    (tmp_path / name).write_text(LEAK.replace(KEY, made_key()), encoding="utf-8")
+    report = audit_mistral_security(tmp_path)
+    assert [each.path for each in report.findings if each.check == "GI003"] == [name]
+    for make in (*FORMATS.values(), to_text):
+        assert make(report).encode()
+
+
+def test_a_file_that_kills_its_process_is_left_out_and_its_neighbours_are_not(tmp_path, monkeypatch):
+    def kill(project, path):
+        if path == "m050.py":
+            os._exit(1)
+        return read(project, path)
+
+    monkeypatch.setattr(engine, "read", kill)
+    monkeypatch.setattr(engine.threading, "active_count", lambda: 1)  # so that the workers have it, too
+    monkeypatch.setattr(engine.os, "cpu_count", lambda: 2)
+    root = write(tmp_path, {f"m{number:03}.py": LEAK for number in range(110)})
+    report = audit_mistral_security(root)
+    assert reasons(report) == {"m050.py": "makes the parser crash"}
+    assert report.files == 109
+
+
+def test_workers_are_started_anew_where_a_fork_would_copy_other_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine.threading, "active_count", lambda: 2)
+    monkeypatch.setattr(engine.os, "cpu_count", lambda: 2)
+    root = write(tmp_path, {f"m{number:03}.py": LEAK for number in range(101)})
+    assert sum(each.check == "GI003" for each in audit_mistral_security(root).findings) == 101
 
 
 def test_a_place_that_is_not_there_and_a_single_file(tmp_path):

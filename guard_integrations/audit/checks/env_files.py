@@ -21,7 +21,8 @@ def _exposed(file: SourceFile) -> Iterator[Hit]:
         return
     named = any(setting.value and _KEY & set(setting.key.upper().split("_")) for setting in file.settings)
     if file.secrets or named:
-        where = "tracked by git" if file.path in file.project.tracked_env else "not ignored by git"
+        tracked = file.project.repository and file.path in file.project.tracked_env
+        where = "tracked by git" if tracked else "not ignored by git"
         yield file.hit((0, 0), f"This file holds a key and is {where}.")
 
 

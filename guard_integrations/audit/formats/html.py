@@ -1,13 +1,25 @@
 """One HTML page that needs nothing else: no script, no font, no image, no address that it loads from."""
 
+import re
 from html import escape
 from typing import Final
 
-from guard_integrations.audit.formats.common import Group, by_check, counts, place_of, printable, skipped_of, verdict
+from guard_integrations.audit.formats.common import (
+    Group,
+    by_check,
+    counts,
+    line_of,
+    place_of,
+    printable,
+    skipped_of,
+    verdict,
+)
 from guard_integrations.audit.model import AuditFinding, AuditReport, CheckResult
 
 __all__ = ["to_html"]
 
+_WIDTH: Final = 100
+"""Characters of a line that are shown."""
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881;
   --critical: #b3123f; --high: #c2410c; --medium: #a16207; --low: #3f6f9f; --good: #15803d; }
@@ -29,6 +41,7 @@ section { border: 1px solid var(--line); border-left: .35rem solid var(--tone); 
 p { margin: .5rem 0; overflow-wrap: anywhere; }
 ol { list-style: none; margin: .8rem 0 0; padding: 0; } li + li { margin-top: .8rem; }
 .place { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
+code { font: .92em ui-monospace, monospace; background: var(--soft); padding: 0 .2em; border-radius: .2em; }
 pre { background: var(--soft); border-radius: .35rem; padding: .45rem .7rem; margin: .3rem 0 0; overflow-x: auto;
   font: 13px/1.5 ui-monospace, monospace; }
 mark { background: none; color: inherit; border-bottom: 2px solid var(--tone); }
@@ -66,7 +79,7 @@ def _group(group: Group) -> str:
     return (
         f'<section class="{group.severity}"><h2><span class="tone">{group.severity}</span> {escape(check.title)}'
         f'<span class="id" id="{check.id.lower()}">{check.id}</span></h2>\n'
-        f'<p>{escape(check.rationale)}</p>\n<p><b>Remediation.</b> {escape(check.remediation)} <span class="id">{escape(check.link)}</span></p>\n'
+        f'<p>{_prose(check.rationale)}</p>\n<p><b>Remediation.</b> {_prose(check.remediation)} <span class="id">{escape(check.link)}</span></p>\n'
         f"<ol>{places}</ol></section>\n"
     )
 
@@ -75,8 +88,8 @@ def _finding(finding: AuditFinding) -> str:
     said = f'<span class="place">{escape(place_of(finding))}</span><br>{escape(finding.message)}'
     if not finding.snippet:
         return said
-    first, last = finding.mark
-    before, marked, after = finding.snippet[:first], finding.snippet[first:last], finding.snippet[last:]
+    shown, first, last = line_of(finding, _WIDTH)
+    before, marked, after = shown[:first], shown[first:last], shown[last:]
     return (
         f'{said}<pre><span class="number">{finding.line}</span>{_line(before)}<mark>{_line(marked)}</mark>'
         f"{_line(after)}</pre>"
@@ -84,7 +97,12 @@ def _finding(finding: AuditFinding) -> str:
 
 
 def _line(text: str) -> str:
-    return escape(printable(text.expandtabs(4)))
+    return escape(printable(text))
+
+
+def _prose(text: str) -> str:
+    """A check's own words, what stands between back-ticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _suppressed(report: AuditReport) -> str:
