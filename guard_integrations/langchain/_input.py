@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from guard_integrations.core.findings import Finding, Sanitized, Stage
 from guard_integrations.core.policy import GuardPolicy
@@ -17,7 +17,7 @@ from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.textguard import Screening
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.langchain._errors import without_traceback
-from guard_integrations.langchain._messages import Channel, Content, map_content, stage_of
+from guard_integrations.langchain._messages import Channel, Content, map_content, map_value, stage_of
 
 __all__ = ["BLOCKED_TEXT", "GuardedMessages", "InputGuard", "blocked_by"]
 
@@ -74,6 +74,9 @@ class _Seen:
         return same and self.stage == stage and self.name == message.name
 
 
+_ANSWERS: Final = frozenset({"ai", "assistant"})
+
+
 class InputGuard:
     """An input sanitizer that speaks messages.
 
@@ -100,6 +103,7 @@ class InputGuard:
             **({"input": _Mark(_unwrapped, wrapping.wrap)} if wrap else {}),
             **({"tool": _Mark(_unspotlighted, wrapping.spotlight)} if spotlight else {}),
         }
+        self._vault = vault
         self._seen: dict[int, _Seen] = {}
         self._tools = {
             name: InputGuard(each, vault=vault, cut=cut, spotlight=spotlight) for name, each in (tools or {}).items()
@@ -157,7 +161,7 @@ class InputGuard:
         """
         stage = stage_of(message)
         if stage is None:
-            return message, ()
+            return self._concealed(message), ()
         seen = self._seen.get(id(message))
         if seen is not None and seen.is_still(message, stage):
             return message, seen.findings
@@ -166,6 +170,28 @@ class InputGuard:
         clean = message if content == message.content else message.model_copy(update={"content": content})
         self._remember(clean, stage, findings)
         return clean, findings
+
+    def history(self, content: Content) -> Content:
+        """An earlier answer's content with the vault's tokens in place of the values that its reader was shown."""
+        return content if self._vault is None else map_content(content, self._conceal)
+
+    def _concealed(self, message: BaseMessage) -> BaseMessage:
+        says = isinstance(message, AIMessage) or (isinstance(message, ChatMessage) and message.role in _ANSWERS)
+        if self._vault is None or not says:
+            return message
+        update: dict[str, Any] = {
+            "content": self.history(message.content),
+            "additional_kwargs": map_value(message.additional_kwargs, self._conceal, whole=False),
+        }
+        if isinstance(message, AIMessage):
+            for name in ("tool_calls", "invalid_tool_calls"):
+                calls = getattr(message, name)
+                update[name] = [{**call, "args": map_value(call["args"], self._conceal)} for call in calls]
+        changed = any(value != getattr(message, name) for name, value in update.items())
+        return message.model_copy(update=update) if changed else message
+
+    def _conceal(self, _: Channel, text: str) -> str:
+        return text if self._vault is None else self._vault.conceal(text)
 
     def _remember(self, message: BaseMessage, stage: Stage, findings: tuple[Finding, ...]) -> None:
         """A model is guarded in two places, and a history comes again each turn: what has been read is not read again."""

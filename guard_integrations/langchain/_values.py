@@ -17,6 +17,7 @@ _ROLES: Final[Mapping[str, Stage | None]] = {
     "human": "input", "user": "input", "tool": "tool", "function": "tool",
     "ai": None, "assistant": None, "system": None, "developer": None, "placeholder": None,
 }  # fmt: skip
+_ANSWERS: Final = frozenset({"ai", "assistant"})
 
 
 def guard_value(guard: InputGuard, value: Any, *, keys: tuple[str, ...] | None = None) -> Any:  # noqa: PLR0911 - a branch for each kind that a chain carries
@@ -42,7 +43,7 @@ def guard_value(guard: InputGuard, value: Any, *, keys: tuple[str, ...] | None =
     if isinstance(value, list) and value and all(isinstance(item, BaseMessage) for item in value):
         return _messages(guard, value)
     if (role := _role(value)) is not None:
-        return _message_like(guard, value, _ROLES[role])
+        return _message_like(guard, value, role)
     if parts(value) is None:
         if value is None or isinstance(value, (bool, int, float)):
             return value
@@ -107,9 +108,13 @@ def _role(value: Any) -> str | None:
     return role if isinstance(role, str) and role in _ROLES else None
 
 
-def _message_like(guard: InputGuard, value: Any, stage: Stage | None) -> Any:
-    if stage is None:
+def _message_like(guard: InputGuard, value: Any, role: str) -> Any:
+    stage = _ROLES[role]
+    given = value[1] if isinstance(value, tuple) else value["content"]
+    if stage is not None:
+        content = guard.content(given, stage)[0]
+    elif role in _ANSWERS:
+        content = guard.history(given)
+    else:
         return value
-    if isinstance(value, tuple):
-        return (value[0], guard.content(value[1], stage)[0])
-    return {**value, "content": guard.content(value["content"], stage)[0]}
+    return (value[0], content) if isinstance(value, tuple) else {**value, "content": content}

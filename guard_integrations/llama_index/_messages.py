@@ -81,6 +81,7 @@ class TurnGuard:
 
     def __init__(self, policy: GuardPolicy, *, vault: PseudonymVault | None = None) -> None:
         self._sanitizer = InputSanitizer(policy.model_copy(update={"max_input_chars": _UNLIMITED}), vault=vault)
+        self._vault = vault
         self._mark = f"[BLOCKED {secrets.token_hex(16)}]"
 
     def text(self, text: str, stage: Stage = "input") -> str:
@@ -130,7 +131,7 @@ class TurnGuard:
         for position, message in enumerate(messages):
             stage = stage_of(message)
             if stage is None:
-                guarded.append(message)
+                guarded.append(self._concealed(message))
                 continue
             try:
                 guarded.append(rewrite_message(message, self._noting(stage, findings)))
@@ -139,6 +140,12 @@ class TurnGuard:
                 if position >= current:
                     blocked = blocked or _copy(error)
         return GuardedTurn(messages=guarded, findings=tuple(findings), blocked=blocked)
+
+    def _concealed(self, message: ChatMessage) -> ChatMessage:
+        """An earlier answer with the vault's tokens in place of the values that its reader was shown."""
+        return (
+            message if self._vault is None or not is_answer(message) else rewrite_message(message, self._vault.conceal)
+        )
 
     def _noting(self, stage: Stage, findings: list[Finding]) -> Callable[[str], str]:
         def rewrite(text: str) -> str:

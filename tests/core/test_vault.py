@@ -104,3 +104,25 @@ def test_what_the_output_makes_a_token_stays_one():
     assert MAIL not in OutputSanitizer(policy, vault=vault).sanitize(f"It is {MAIL}").text
     with pytest.raises(PolicyError, match="needs a vault"):
         OutputSanitizer(policy)
+
+
+VALUES = st.lists(
+    st.sampled_from(["jane@example.com", "Jane", "jane", "+44 20 7946 0000", "a" * 9, "é(x)+", "12"]), unique=True
+)
+
+
+@given(VALUES, st.lists(st.sampled_from([" ", ", ", " and ", "\n"]), min_size=7, max_size=7))
+def test_concealing_undoes_restoring(values, between):
+    vault = PseudonymVault()
+    tokens = [vault.token("VALUE", value) for value in values]
+    text = "".join(token + glue for token, glue in zip(tokens, between, strict=False))
+    shown = vault.restore(text)
+    assert vault.conceal(shown) == text
+    assert vault.conceal(text) == text
+
+
+def test_a_short_value_is_not_taken_out_of_another_word():
+    vault = PseudonymVault()
+    token, telling = vault.token("NAME", "Jo"), vault.token("EMAIL", "jo@example.com")
+    assert vault.conceal("Jo, Joanna, banjo and xjo@example.comx") == f"{token}, Joanna, banjo and x{telling}x"
+    assert vault.conceal("nothing here") == "nothing here"

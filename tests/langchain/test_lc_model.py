@@ -30,7 +30,7 @@ from guard_integrations import (
 )
 from guard_integrations.core.findings import Action
 from guard_integrations.core.policy import REFUSAL
-from guard_integrations.langchain import GuardedChatMistralAI, MetadataCallbackHandler
+from guard_integrations.langchain import GuardedChatMistralAI, MetadataCallbackHandler, RunnableInputGuard
 from guard_integrations.langchain._guarded_model import GuardedChatModel
 from guard_integrations.testing.faults import Fault
 
@@ -387,6 +387,35 @@ def test_pseudonyms_are_checked_as_tokens_and_read_as_values(mistral):
     assert "".join(chunk.content for chunk in llm.stream(asked)) == f"I will write to {MAIL} now"
     for request in mistral.requests:
         assert MAIL not in request.content.decode()
+
+
+async def test_a_history_goes_back_to_the_model_with_its_pseudonyms():
+    vault = PseudonymVault()
+    call = {"id": "abcdefghi", "function": {"name": "send", "arguments": "{}"}}
+    wire = Wire([""], calls=[call])
+    llm = guarded(wire, policy=BASIC, vault=vault, restore_tools=frozenset({"send"}))
+    asked = HumanMessage(f"Write to {MAIL}")
+    llm.invoke([asked])
+    token = wire.user.removeprefix("Write to ")
+    wire.chunks = [f"I write to {token}"]
+    call["function"]["arguments"] = json.dumps({"to": token})
+    said = llm.invoke([asked])
+    assert said.content == f"I write to {MAIL}"
+    assert said.tool_calls[0]["args"] == {"to": MAIL}
+    turns = [said, sum_of(llm.stream([asked])), AIMessage([{"type": "text", "text": f"I write to {MAIL}"}])]
+    for turn in turns:
+        history = [asked, turn, ToolMessage("done", tool_call_id="abcdefghi"), HumanMessage("And now?")]
+        llm.invoke(history)
+        await llm.ainvoke(history)
+        list(llm.stream(history))
+        for sent in wire.sent[-3:]:
+            assert MAIL not in json.dumps(sent)
+            assert token in json.dumps(sent["messages"][1])
+        assert turn.text == f"I write to {MAIL}"
+    chain = RunnableInputGuard(policy=BASIC, vault=vault)
+    for form in (("ai", f"I write to {MAIL}"), {"role": "assistant", "content": f"I write to {MAIL}"}):
+        assert MAIL not in repr(chain.invoke([form, ("human", "And now?")]))
+    assert MAIL in repr(chain.invoke([("system", f"Write to {MAIL}"), ("human", "And now?")]))
 
 
 def test_a_cached_answer_is_clean_and_served_once():

@@ -514,6 +514,26 @@ async def test_a_hit_stops_a_silent_model_at_once(silent, settings):
     assert all(body.closed.is_set() for body in bodies[1:])
 
 
+async def test_a_history_goes_back_to_the_model_with_its_pseudonyms(guarded, mistral_server):
+    vault = PseudonymVault()
+    llm = guarded(moderation="off", vault=vault, policy=GuardPolicy(redact_input=True))
+    asked = user(f"Say exactly: I will write to {EMAIL} now")
+    said = llm.chat(asked).message
+    assert said.content == f"I will write to {EMAIL} now"
+    (*_, streamed) = llm.stream_chat(asked)
+    for answer in (said, streamed.message):
+        history = [*asked, answer, *user("And now?")]
+        llm.chat(history)
+        await llm.achat(history)
+        list(llm.stream_chat(history))
+        assert answer.content == f"I will write to {EMAIL} now"
+    sent = [request.body["messages"] for request in mistral_server.requests.to(CHAT)]
+    assert EMAIL not in str(sent)
+    earlier = [messages[1]["content"][0]["text"] for messages in sent if len(messages) == 3]
+    assert len(earlier) == 6
+    assert {vault.restore(text) for text in earlier} == {f"I will write to {EMAIL} now"}
+
+
 def test_server_errors_are_retried(guarded, mistral_server):
     mistral_server.faults.add(Fault(path=CHAT, status=503, times=1))
     assert guarded().complete("hello").text

@@ -18,6 +18,8 @@ _URL: Final = re.compile(
     r"://|www\.|\]\(|\b(?:mailto|data|tel|sms|ftp|javascript):|(?:href|src|action|url)[=(]|[\w-]\.[a-z]{2,24}[/?#:]",
     re.IGNORECASE,
 )
+_TELLING: Final = 6
+"""Characters from which on a value is known wherever it stands; a shorter one could be part of another word."""
 _URL_LOOK_BACK: Final = 40
 """Characters in which the beginning of a URL is recognised."""
 
@@ -61,6 +63,24 @@ class PseudonymVault:
         """Puts the values back, except inside URLs."""
         restorer = self.restorer()
         return restorer.feed(text) + restorer.finish()
+
+    def conceal(self, text: str) -> str:
+        """Puts the tokens back in the place of the values that the vault holds: `restore`, undone.
+
+        An earlier answer, which a reader has seen with its values, goes to the model with the tokens it was written in.
+        """
+        with self._lock:
+            tokens: dict[str, str] = {}
+            for token, (value, _) in self._values.items():
+                tokens.setdefault(value, token)
+        # Few of them stand in any one text, and to ask for each costs less than to look for all.
+        present = sorted((value for value in tokens if value in text), key=len, reverse=True)
+        if not present:
+            return text
+        anywhere = "|".join(
+            re.escape(value) if len(value) >= _TELLING else rf"(?<!\w){re.escape(value)}(?!\w)" for value in present
+        )
+        return re.sub(anywhere, lambda found: tokens[found[0]], text)
 
     def restorer(self) -> "Restorer":
         """A session that puts values back in a text that arrives in pieces.
