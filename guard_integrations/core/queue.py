@@ -25,6 +25,10 @@ Item: TypeAlias = "RequestRecord | GuardEvent"
 """What a sink is given."""
 
 _BATCH: Final = 64
+_PAUSE: Final = 0.02
+"""Seconds between two looks of the thread at the queue, while there is work."""
+_LOOKS: Final = 50
+"""After so many looks at an empty queue, the thread sleeps until it is woken."""
 _AT_EXIT: Final = 5.0
 """Seconds that a program which ends waits for its sinks."""
 
@@ -75,6 +79,7 @@ class _State:
     dropped: int = 0
     told: int = 0
     closed: bool = False
+    sleeps: bool = False
     thread: threading.Thread | None = None
     filled: threading.Condition = field(init=False)
     emptied: threading.Condition = field(init=False)
@@ -124,7 +129,8 @@ class QueuedSink:
             state.items.append((item, captured))
             if state.thread is None:
                 _start(state)
-            state.filled.notify()
+            if state.sleeps:
+                state.filled.notify()
 
     def _capture(self, item: Item) -> tuple[object, ...]:
         found: list[object] = []
@@ -191,8 +197,7 @@ def _start(state: _State) -> None:
 def _work(state: _State) -> None:
     while True:
         with state.lock:
-            while not state.items and not state.closed:
-                state.filled.wait()
+            _wait(state)
             if not state.items:
                 return
             batch = [state.items.popleft() for _ in range(min(_BATCH, len(state.items)))]
@@ -206,6 +211,16 @@ def _work(state: _State) -> None:
         with state.lock:
             if not state.items:
                 state.emptied.notify_all()
+
+
+def _wait(state: _State) -> None:
+    """Until there is something to do. To be woken costs the writer more than all the rest: while there is work, look."""
+    looks = 0
+    while not state.items and not state.closed:
+        state.sleeps = looks >= _LOOKS
+        state.filled.wait(None if state.sleeps else _PAUSE)
+        looks += 1
+    state.sleeps = False
 
 
 def _hand_on(outlets: tuple[_Outlet, ...], item: Item, captured: tuple[object, ...]) -> int:
@@ -232,6 +247,7 @@ def _tell(state: _State) -> None:
 def _drain(state: _State, timeout: float) -> bool:
     until = monotonic() + timeout
     with state.lock:
+        state.filled.notify()
         while state.items or state.in_work:
             if (left := until - monotonic()) <= 0:
                 return False

@@ -142,8 +142,7 @@ class RequestRecord:
 
     def __post_init__(self) -> None:
         forms.check(self, _CHECKS)
-        if self.findings is not _EMPTY:
-            object.__setattr__(self, "findings", forms.frozen(self.findings))
+        object.__setattr__(self, "findings", forms.frozen(self.findings) if self.findings else _EMPTY)
 
     def as_dict(self) -> dict[str, object]:
         """The fields that apply, ready for JSON: times in ISO 8601, ids as they are written, durations in seconds."""

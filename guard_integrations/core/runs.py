@@ -40,6 +40,8 @@ _GUARDRAIL: Final = "mistral-guardrail"
 _MODERATION: Final = "moderation-"
 """Rule ids of moderation, whose findings are counted with its verdict."""
 
+_NONE: Final[Mapping[str, Mapping[Action, int]]] = {}
+
 _lock = Lock()
 
 
@@ -115,20 +117,22 @@ class Run:
     @property
     def findings(self) -> Mapping[str, Mapping[Action, int]]:
         """How often each rule hit, by rule id and action."""
+        if self._findings is None:
+            return _NONE
         counts: dict[str, dict[Action, int]] = {}
-        for (rule, action), count in sorted((self._findings or {}).items()):
+        for (rule, action), count in sorted(self._findings.items()):
             counts.setdefault(rule, {})[action] = count
         return counts
 
     @property
     def moderation(self) -> tuple[str, ...]:
         """Moderation's categories over their threshold."""
-        return moderation_names(self._moderation or ())
+        return moderation_names(self._moderation) if self._moderation else ()
 
     @property
     def guardrails(self) -> tuple[str, ...]:
         """Categories of the server's guardrail that were violated."""
-        return moderation_names(self._guardrails or ())
+        return moderation_names(self._guardrails) if self._guardrails else ()
 
     @property
     def ended(self) -> bool:

@@ -34,6 +34,7 @@ class Work:
 
     operation: Operation
     counts: Run | None = None
+    run: UUID | None = None
     parent: UUID | None = None
     began: float = field(default_factory=time.monotonic)
     at: datetime = field(default_factory=lambda: datetime.now(UTC))

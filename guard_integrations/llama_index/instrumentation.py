@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -52,6 +53,17 @@ _MOST_OPEN: Final = 10_000
 
 _UUID_LENGTH: Final = 36
 
+_PIECES: Final = (LLMChatInProgressEvent, LLMCompletionInProgressEvent)
+
+
+@dataclass(slots=True)
+class _Book:
+    """What has begun and not ended, by span and kind of work."""
+
+    open: OrderedDict[tuple[str, Operation], Work] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    dropped: int = 0
+
 
 class MetadataEventHandler(BaseEventHandler):
     """Writes a record for each model call, embedding, retrieval, synthesis and query.
@@ -62,9 +74,8 @@ class MetadataEventHandler(BaseEventHandler):
     """
 
     sink: Annotated[RecordSink, AfterValidator(queued)] = Field(default=log_record, exclude=True)
-    _open: OrderedDict[tuple[str, Operation], Work] = PrivateAttr(default_factory=OrderedDict)
-    _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
-    _dropped: int = PrivateAttr(default=0)
+    book: SkipValidation[_Book] = Field(default_factory=_Book, exclude=True, repr=False)
+    """What has begun; a field, because pydantic takes a microsecond to find a private attribute."""
 
     def model_post_init(self, _context: object, /) -> None:
         """Warns of others who would write content or keys down (`guard_integrations.telemetry.exposures`)."""
@@ -77,18 +88,19 @@ class MetadataEventHandler(BaseEventHandler):
 
     def handle(self, event: BaseEvent, **_: object) -> None:
         """Takes note of one event."""
+        if type(event) in _PIECES:  # first, and by the exact type: there is one for each token
+            self._progress(event, event.response.delta or "")  # type: ignore[attr-defined] # a piece has a response
+            return
         work = begun(event)
         if work is not None:
             self._begin(event, work)
-        elif isinstance(event, LLMChatInProgressEvent | LLMCompletionInProgressEvent):
-            self._progress(event, event.response.delta or "")
         elif isinstance(event, ExceptionEvent):
             self._fail(event, event.exception)
         elif isinstance(event, SpanDropEvent):
             # The event holds the error's text alone; it is sent while the error is handled.
             self._fail(event, sys.exception())
         elif isinstance(event, AgentToolCallEvent):
-            self._write(event, Work(operation=Operation.TOOL, input_chars=len(event.arguments)))
+            self._write(Work(operation=Operation.TOOL, run=_uuid(event.span_id), input_chars=len(event.arguments)))
         elif (end := ended(event)) is not None:
             operation, said = end
             self._end(event, operation, said)
@@ -103,15 +115,17 @@ class MetadataEventHandler(BaseEventHandler):
         work.parent = outer.id if outer is not None else None
         work.counts = runs.begin(run_id)
         work.counts.has_record = True
-        with self._lock:
-            self._open[event.span_id, work.operation] = work
-            while len(self._open) > _MOST_OPEN:
-                forgotten = self._open.popitem(last=False)[1].counts
+        work.run = run_id
+        book = self.book
+        with book.lock:
+            book.open[event.span_id, work.operation] = work
+            while len(book.open) > _MOST_OPEN:
+                forgotten = book.open.popitem(last=False)[1].counts
                 if forgotten is not None:
                     forgotten.end()
 
     def _progress(self, event: BaseEvent, delta: str) -> None:
-        work = self._open.get((event.span_id or "", Operation.CHAT))
+        work = self.book.open.get((event.span_id or "", Operation.CHAT))
         if work is None:
             return
         work.streamed = True
@@ -123,19 +137,19 @@ class MetadataEventHandler(BaseEventHandler):
             work.first_token = time.monotonic() - work.began
 
     def _end(self, event: BaseEvent, operation: Operation, said: dict[str, object]) -> None:
-        with self._lock:
-            work = self._open.pop((event.span_id or "", operation), None)
+        with self.book.lock:
+            work = self.book.open.pop((event.span_id or "", operation), None)
         if work is not None:
-            self._write(event, work, **said)
+            self._write(work, **said)
 
     def _fail(self, event: BaseEvent, error: BaseException | None) -> None:
-        with self._lock:
-            failed = [self._open.pop(key) for key in [*self._open] if key[0] == event.span_id]
+        with self.book.lock:
+            failed = [self.book.open.pop(key) for key in [*self.book.open] if key[0] == event.span_id]
         known = {"error": class_name(error), "status": status_of(error)} if error else {"error": "SpanDropped"}
         for work in failed:
-            self._write(event, work, **known)
+            self._write(work, **known)
 
-    def _write(self, event: BaseEvent, work: Work, **said: object) -> None:
+    def _write(self, work: Work, **said: object) -> None:
         is_chat = work.operation is Operation.CHAT
         told: dict[str, Any] = {"messages": work.messages, "input_chars": work.input_chars, "model": work.model}
         told |= {name: value for name, value in said.items() if value is not None}
@@ -158,7 +172,7 @@ class MetadataEventHandler(BaseEventHandler):
             framework=Framework.LLAMA_INDEX,
             operation=work.operation,
             at=work.at,
-            run=_uuid(event.span_id),
+            run=work.run,
             parent=work.parent,
             first_token=work.first_token,
             duration=time.monotonic() - work.began,
@@ -169,12 +183,12 @@ class MetadataEventHandler(BaseEventHandler):
         try:
             self.sink(RequestRecord(**fields))
         except Exception:  # noqa: BLE001 - a log never takes a request down
-            self._dropped += 1
+            self.book.dropped += 1
 
     @property
     def dropped(self) -> int:
         """How many records were lost: the sink had no room, or raised."""
-        return self._dropped + getattr(self.sink, "dropped", 0)
+        return self.book.dropped + getattr(self.sink, "dropped", 0)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Waits for the sink, `timeout` seconds at most; gives whether it has taken every record."""

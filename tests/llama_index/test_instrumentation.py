@@ -67,6 +67,8 @@ def test_a_query_leaves_a_record_for_each_part(index_of, guarded, records):
         assert of(records, operation), operation
     parents = {record.parent for record in records if record.parent}
     assert parents <= {record.run for record in records}
+    assert len({record.run for record in records}) == len(records), "each piece of work has one record"
+    assert len([record for record in records if record.parent is None and record.operation is Operation.QUERY]) == 1
 
 
 def test_failures_are_recorded_by_the_class_of_their_error(guarded, records, mistral_server):
@@ -100,7 +102,7 @@ def test_work_that_never_ends_is_forgotten_in_the_end(monkeypatch):
     monkeypatch.setattr("guard_integrations.llama_index.instrumentation._MOST_OPEN", 3)
     for number in range(5):
         handler.handle(QueryStartEvent(query="q", span_id=f"Engine.query-{number}"))
-    assert len(handler._open) == 3
+    assert len(handler.book.open) == 3
 
 
 async def test_concurrent_work_is_told_apart(guarded, records):
