@@ -31,6 +31,8 @@ _MISTRAL: Final = re.compile(
 _ONE: Final = re.compile(r"[A-Za-z0-9]{32}")
 _PROSE: Final = frozenset({"authorization-header", "command-line-credentials", "password"})
 """Rules that read sentences, and take names in code for what they name."""
+_SHAPELESS: Final = frozenset({"generic-secret", "mistral-key"})
+"""Rules that know a value by its name, not by its form."""
 _SAMPLE: Final = re.compile(r"(?i)abcdefgh|01234567|12345678|(.)\1{7}|example|eyJzdWIiOiIxMjM0NTY3ODkw")
 """What nobody is given as a key; the last is everybody's first JSON Web Token."""
 _SHORTEST_TOKEN: Final = 60
@@ -41,6 +43,15 @@ _SERVER: Final = re.compile(
 )
 _NOWHERE: Final = re.compile(r"(?i)@(?:localhost|127\.|0\.0\.|host\b|[a-z]{1,12}(?:[:/]|$))")
 """Servers of a developer's own machine and of a Compose file."""
+
+_NAMES: Final = re.compile(
+    r"[A-Za-z_$][\w$]*(?:\??\.[A-Za-z_$][\w$]*)+!?|(?:[A-Z][a-z]{2,}|[A-Z]?[0-9]{1,2})+|[0-9]+\.[0-9.]+\S*"
+)
+"""What stands for a value in code (`settings.secret_key`), names in CamelCase, and versions."""
+_PUBLIC: Final = re.compile(
+    r"(?i)(?:public_?key(?:_?token)?|publishable_?key|site-?_?key|rlkey)[\"']?\s{0,2}[:=]\s{0,2}[\"']?$"
+)
+"""Names of keys that are there to be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +96,8 @@ def _detector() -> RuleDetector:
 
 def _stands(rule: str, text: str, start: int, value: str) -> bool:
     """Whether a match is a secret in a file, too."""
+    if rule in _SHAPELESS:
+        return not _NAMES.fullmatch(value) and not _PUBLIC.search(text[max(0, start - 32) : start])
     if rule == "jwt":
         return len(value) >= _SHORTEST_TOKEN
     if rule == "private-key":

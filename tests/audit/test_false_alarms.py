@@ -1,4 +1,5 @@
-"""The audit leaves alone what is right: the sources of the SDK and of the adapters that it audits the use of."""
+"""The audit leaves alone what is right: this project, and the sources of the SDK and of the adapters that it audits the use
+of."""
 
 import importlib.util
 import shutil
@@ -32,3 +33,8 @@ def test_nothing_of_weight_is_found_in_the_sources_of(tmp_path, package):
     assert report.files >= 3
     weighty = [each for each in report.findings if RANK[each.severity] >= RANK[Severity.HIGH]]
     assert not weighty, [(each.check, each.path, each.line, each.message) for each in weighty]
+
+
+def test_nothing_is_found_on_this_project():
+    report = audit_mistral_security(Path(__file__).parents[2])
+    assert not report.findings, [(each.check, each.path, each.file_line) for each in report.findings]

@@ -64,6 +64,12 @@ def _filled(form: str) -> str:
         "https://user:s3cret%20x@example.org/path",
         "-----BEGIN RSA PRIVATE KEY-----",
         "sk_live_" + "0123456789abcdefghij",
+        "const E2B_API_KEY = process.env.E2B_API_KEY || ''",
+        "    apiKey: process.env.E2B_API_KEY!,",
+        "aws_secret_access_key=s3_settings.secret_access_key,",
+        "mistral: let value: LibrariesDocumentsPatchV1Request = {",
+        '<assemblyIdentity publicKeyToken="1fc8b3b9a1e18e3b">',
+        "Downloading tiktoken-0.7.0-cp310-cp310-manylinux_2_17_x86_64.whl",
     ],
 )
 def test_what_is_no_key_is_left_alone(text):
