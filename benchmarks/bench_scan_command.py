@@ -116,7 +116,9 @@ def engines(folder: Path) -> None:
         for row in rows():
             file.write(json.dumps({"text": row}) + "\n")
             count += 1
-    print(f"\n{f'{count:,} rows of JSON lines, rules only':40}{'wall s':>12}{'rows/s':>12}{'CPU s':>12}   same findings")
+    print(
+        f"\n{f'{count:,} rows of JSON lines, rules only':40}{'wall s':>12}{'rows/s':>12}{'CPU s':>12}   same findings"
+    )
     first = b""
     ways = [("1 worker", ["--workers", "1"]), ("2 workers", ["--workers", "2"])]
     if find_spec("ray") is not None:

@@ -56,7 +56,14 @@ def reader(monkeypatch, tmp_path, mistral_server):
 
 
 PARSER = Sybil([PythonCodeBlockParser(), CodeBlockParser(language="sh", evaluator=run_commands)])
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/failures-and-traces.md", "docs/langchain.md", "docs/llama-index.md", "docs/scan.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/failures-and-traces.md",
+    "docs/langchain.md",
+    "docs/llama-index.md",
+    "docs/scan.md",
+)
 DOCUMENTS = {page: PARSER.parse(ROOT / page) for page in PAGES}
 EXAMPLES = [
     pytest.param(document, example, id=f"{page}-{example.line}")
