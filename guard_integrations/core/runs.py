@@ -100,8 +100,12 @@ class Run:
         """Counts a refusal, once for each rule."""
         self._count((rule_id(rule), Action.BLOCK) for rule in refusal.rules if not rule.startswith(_MODERATION))
         if _GUARDRAIL in refusal.rules:
-            with _lock:
-                self._guardrails = (self._guardrails or set()) | set(refusal.categories)
+            self.violated(refusal.categories)
+
+    def violated(self, categories: Iterable[str]) -> None:
+        """Notes the categories of the server's guardrail that were violated."""
+        with _lock:
+            self._guardrails = (self._guardrails or set()) | set(categories)
 
     def moderated(self, flags: Iterable[str]) -> None:
         """Notes the categories that were over their threshold."""

@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr,
 
 from guard_integrations.core.moderation.client import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrail_refusal, guardrails_payload
+from guard_integrations.core.moderation.verdict_hooks import VERDICT_HOOKS, VERDICT_HOOKS_ASYNC
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.rotation.auth import KeyRingAuth
@@ -123,9 +124,9 @@ class GuardedChatMistralAI(ChatMistralAI):
             "verify": _ssl_context(),
         }
         if "client" in ours:
-            self.client = httpx.Client(**settings)
+            self.client = httpx.Client(event_hooks=VERDICT_HOOKS, **settings)
         if "async_client" in ours:
-            self.async_client = httpx.AsyncClient(**settings)
+            self.async_client = httpx.AsyncClient(event_hooks=VERDICT_HOOKS_ASYNC, **settings)
         super().validate_environment()  # type: ignore[operator] # pydantic's decorator hides that it can be called
         for name in ours:
             getattr(self, name).base_url = self.endpoint

@@ -39,6 +39,7 @@ from guard_integrations.core.choices import require_choice
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.moderation import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrails_payload
+from guard_integrations.core.moderation.verdict_hooks import VERDICT_HOOKS, VERDICT_HOOKS_ASYNC
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.reports import report, report_blocked
@@ -224,10 +225,16 @@ class GuardedMistralAI(MistralAI):
             Mistral(
                 server_url=address,
                 client=httpx2.Client(
-                    auth=auth, follow_redirects=True, transport=httpx2.HTTPTransport(retries=_CONNECT_RETRIES)
+                    auth=auth,
+                    follow_redirects=True,
+                    event_hooks=VERDICT_HOOKS,
+                    transport=httpx2.HTTPTransport(retries=_CONNECT_RETRIES),
                 ),
                 async_client=httpx2.AsyncClient(
-                    auth=auth, follow_redirects=True, transport=httpx2.AsyncHTTPTransport(retries=_CONNECT_RETRIES)
+                    auth=auth,
+                    follow_redirects=True,
+                    event_hooks=VERDICT_HOOKS_ASYNC,
+                    transport=httpx2.AsyncHTTPTransport(retries=_CONNECT_RETRIES),
                 ),
             ),
             self._guard,

@@ -67,6 +67,7 @@ CASES = {
     "moderated, refused": (HARM, {"on_block": "refuse"}, {}),
     "harm in the answer": (f"Say exactly: {HARM}", {"moderation": "output"}, {}),
     "guardrail": (HARM, {"moderation": "off", "guardrails": MistralGuardrail()}, {}),
+    "a guardrail that only reports": (HARM, {"moderation": "off", "guardrails": MistralGuardrail(action="none")}, {}),
     "a bad request": ("hello", {"moderation": "off"}, {"status": 422}),
     "a server that fails for good": ("hello", {"moderation": "off"}, {"status": 400}),
     "a revoked key": ("hello", {"moderation": "off"}, {"revoked": True}),
@@ -114,10 +115,10 @@ def test_both_write_the_same(mistral_server, case, streamed):
     assert ours == theirs
     assert ours["model"] == MODEL
     assert ours["policy"]
-    _expect(case, ours)
+    _expect(case, ours, streamed=streamed)
 
 
-def _expect(case, said):
+def _expect(case, said, *, streamed):
     match case:
         case "filtered input":
             assert said["findings"]["override-instructions"]["filter"] >= 1
@@ -135,6 +136,10 @@ def _expect(case, said):
             assert said["guardrails"] == ["violence_and_threats"]
             assert said["findings"] == {"mistral-guardrail": {"block": 1}}
             assert said["status"] == 403
+        case "a guardrail that only reports" if not streamed:  # in a stream, only a block can be seen
+            assert said["guardrails"] == ["violence_and_threats"]
+            assert "findings" not in said
+            assert said["status"] == 200
         case "a revoked key":
             assert (said["key"], said["retries"], said["status"]) == ("key-2", 1, 200)
         case "plain":

@@ -24,7 +24,14 @@ from guard_integrations.core.moderation.decision import (
 )
 from guard_integrations.errors import GuardBlocked, GuardUnavailable, PolicyError
 
-__all__ = ["GuardrailVerdict", "MistralGuardrail", "guardrail_refusal", "guardrails_payload", "read_guardrails"]
+__all__ = [
+    "GuardrailVerdict",
+    "MistralGuardrail",
+    "guardrail_categories",
+    "guardrail_refusal",
+    "guardrails_payload",
+    "read_guardrails",
+]
 
 GuardrailVerdict: TypeAlias = dict[str, object]
 """`name, violated, action`, the violated `categories`, and `scores` and `thresholds` by category; ready for JSON."""
@@ -103,6 +110,19 @@ def guardrails_payload(given: MistralGuardrail | Sequence[MistralGuardrail] | No
 def read_guardrails(body: object) -> list[GuardrailVerdict]:
     """What the guardrails said, from the body of a chat answer (or its `guardrails`); empty where they said nothing."""
     return [_verdict(name, found) for name, found in _decided(body, "", _DEEPEST)]
+
+
+def guardrail_categories(body: bytes) -> tuple[str, ...]:
+    """The categories that were violated, from the body of a chat answer; none where it is not one."""
+    answer = _parsed(body)
+    said = answer.get("guardrails") if isinstance(answer, Mapping) else None
+    violated = {
+        category
+        for _, found in _decided(said, "", _DEEPEST)
+        for category, decision in _decisions(found)
+        if decision.get("violated") is True
+    }
+    return tuple(sorted(violated))
 
 
 def guardrail_refusal(status: int, body: bytes | str | Mapping[str, object]) -> GuardBlocked | GuardUnavailable | None:
