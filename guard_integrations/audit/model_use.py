@@ -156,6 +156,36 @@ class ModelUse:
         """Whether a value holds what a user says, and no guard has seen it."""
         return any(self.said(origin) for origin in self.module.origins(node, stop=self._guards))
 
+    def forgotten(self, call: ModelCall) -> bool:
+        """Whether a call has no guard in a module where another has one: nothing further out guards for both.
+
+        Only of a chain or client that is put together in the module, of known parts, is it known that it has none.
+        """
+        if self._has_guard(call, sure=False) or not self._is_bare(call):
+            return False
+        return any(self._has_guard(other, sure=True) for other in self.calls)
+
+    def _has_guard(self, call: ModelCall, *, sure: bool) -> bool:
+        """Whether a guard stands in a call's chain, or is called in its function: one known by its library, if `sure`."""
+        function = call.node.func
+        receiver = function.value if isinstance(function, ast.Attribute) else function
+        scope = self.module.function(call.node)
+        around = [node.func for node in ast.walk(scope) if isinstance(node, ast.Call)] if scope is not None else []
+        for part in (*self.module.stages(receiver), *around):
+            last = part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "")
+            if guards_named(self.module.name(part)) & _SHIELDS or (not sure and CLEANS.search(last)):
+                return True
+        return False
+
+    def _is_bare(self, call: ModelCall) -> bool:
+        function = call.node.func
+        if not isinstance(function, ast.Attribute) or any(
+            keyword.arg == "guardrails" for keyword in call.node.keywords
+        ):
+            return False
+        names = [self.module.name(stage) for stage in self.module.stages(function.value)]
+        return all(name.startswith(_FRAMEWORKS) for name in names)
+
     def puts_in(self, node: ast.AST) -> bool:
         """Whether a text has what a user says put into it; what a function chooses by it is another matter."""
         return any(self.said(origin) for origin in self.module.origins(node, stop=self._makes_something_else))
@@ -310,6 +340,7 @@ class ModelUse:
         return bool(engine) and (self._of_project(receiver) or "llama_index" in self.file.text)
 
 
+_SHIELDS: Final = frozenset({Guard.INPUT, Guard.MODERATION})
 _MEASURES: Final = frozenset({"len", "type", "id", "hash", "bool", "int", "float"})
 
 

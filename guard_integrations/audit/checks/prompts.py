@@ -26,7 +26,7 @@ def _unguarded(file: SourceFile) -> Iterator[Hit]:
     use = use_of(file)
     for call in use.calls:
         if any(use.user(prompt) for prompt in call.prompts):
-            yield file.hit(call.node, message, unless=_SHIELDED)
+            yield file.hit(call.node, message, unless=frozenset() if use.forgotten(call) else _SHIELDED)
 
 
 UNGUARDED_INPUT: Final = Check(
@@ -50,6 +50,11 @@ UNGUARDED_INPUT: Final = Check(
             '@app.post("/")\ndef chat(body: Body):\n'
             '    return client.chat.complete(model="m", messages=[{"role": "user", "content": body.text}])\n'
         ),
+        python(
+            "from guard_integrations.langchain import RunnableInputGuard\nfrom langchain_mistralai import ChatMistralAI\n"
+            "llm = ChatMistralAI()\nchain = RunnableInputGuard() | llm\n"
+            "def a(question):\n    return chain.invoke(question)\ndef b(question):\n    return llm.invoke(question)\n"
+        ),
         script(
             'import { Mistral } from "@mistralai/mistralai";\nconst client = new Mistral();\n'
             "app.post('/a', async (req, res) => {\n"
@@ -57,6 +62,12 @@ UNGUARDED_INPUT: Final = Check(
         ),
     ),
     good=(
+        python(
+            "from fastapi import FastAPI\nfrom guard_integrations import InputSanitizer\n"
+            "from langchain_mistralai import ChatMistralAI\nguard = InputSanitizer()\nllm = ChatMistralAI()\n"
+            "def a(question):\n    return llm.invoke(guard.sanitize(question).text)\n"
+            "def b(question):\n    clean = guard.sanitize(question).text\n    return llm.invoke(clean)\n"
+        ),
         python(
             "from guard_integrations.langchain import RunnableInputGuard\nfrom langchain_mistralai import ChatMistralAI\n"
             "chain = RunnableInputGuard() | ChatMistralAI()\ndef answer(question):\n    return chain.invoke(question)\n"
