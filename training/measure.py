@@ -1,9 +1,8 @@
 """Figures of rules and model together, each source left out of the model's training once; chooses the thresholds.
 
-    python -m training.measure scores.npz [--choose]
+    python -m training.measure scores.npz
 
-`scores.npz` is what `training.train --scores` wrote. With `--choose` the thresholds at which the mean false alarms of
-the benign sets reach `BUDGET` go into `thresholds.json`. The rules were written by hand with the development data in
+`scores.npz` is what `training.release --scores` keeps. The rules were written by hand with the development data in
 view: for them nothing is left out, and their share of the figures is that much too kind.
 """
 
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize_scalar
 
 from guard_integrations import GuardPolicy, InputSanitizer
 from guard_integrations.cli.eval import wilson
@@ -23,8 +23,8 @@ from training import data
 
 BUDGET = 0.006
 """Mean false alarms that the thresholds may cause: under the 1 % that is allowed, since other sources are harder."""
-SLOPE = {"input": 0.9, "document": 0.75}
-"""Fitted to the scores of left-out sources (Platt); the thresholds stand for 0.5."""
+WORST = 0.03
+"""False alarms that they may cause in one set."""
 FILE = Path(__file__).parent / "thresholds.json"
 
 
@@ -69,48 +69,86 @@ def macro(found: list[Group], shares: list[float], label: int, head: int | None 
     return float(np.mean([sum(s * n for s, n in parts) / sum(n for _, n in parts) for parts in sets.values()]))
 
 
-def choose(found: list[Group], scores: npt.NDArray[np.float64], rules: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    chosen = []
-    for head in range(len(HEADS)):
-        for step in np.arange(-2, 8, 0.05):
-            at = (float(step), 99.0) if head == 0 else (99.0, float(step))
-            if macro(found, rates(found, scores, rules, at), 0, head) <= BUDGET:
+def choose(rows: list[data.Row], scores: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """The lowest threshold of each head whose false alarms, the rules' included, keep to `BUDGET` and `WORST`."""
+    found, rules = groups(rows), by_rules(rows)
+    chosen = {}
+    for head, name in enumerate(HEADS):
+        for threshold in np.arange(-4, 10, 0.05):
+            at = (threshold, 99.0) if head == 0 else (99.0, threshold)
+            shares = rates(found, scores, rules, at)
+            worst = max(s for s, g in zip(shares, found, strict=True) if not g.label and g.head == head)
+            if macro(found, shares, 0, head) <= BUDGET and worst <= WORST:
                 break
-        chosen.append(round(float(step), 2))
-    return chosen[0], chosen[1]
+        chosen[name] = {
+            "threshold": round(float(threshold), 2),
+            "slope": round(slope([g for g in found if g.head == head], scores[:, head], threshold), 2),
+        }
+    return chosen
+
+
+def slope(found: list[Group], scores: npt.NDArray[np.float64], threshold: float) -> float:
+    """How steep the logistic curve is that says most truly how sure a score is; 0.5 stays at the threshold (Platt)."""
+
+    def loss(steepness: float) -> float:
+        return sum(
+            float(np.mean(np.log1p(np.exp((1 - 2 * g.label) * steepness * (scores[g.rows] - threshold)))))
+            for g in found
+        )
+
+    return float(minimize_scalar(loss, bounds=(0.2, 3), method="bounded").x)
+
+
+def table(rows: list[data.Row], scores: npt.NDArray[np.float64], chosen: dict[str, dict[str, float]]) -> str:
+    """The figures of every set, in Markdown."""
+    found, rules = groups(rows), by_rules(rows)
+    at = (chosen["input"]["threshold"], chosen["document"]["threshold"])
+    both, alone = rates(found, scores, rules, at), rates(found, scores, rules, (99.0, 99.0))
+    model = rates(found, scores, np.zeros_like(rules), at)
+    lines = [
+        f"thresholds {at[0]} (input), {at[1]} (document)",
+        "",
+        "| set | stage | n | rules | model, left out | together | 95 % interval |",
+        "|---|---|--:|--:|--:|--:|---|",
+    ]
+    for label, title in ((1, "attacks caught"), (0, "false alarms")):
+        lines.append(f"| **{title}** | | | | | | |")
+        for group, share, by_rule, by_model in zip(found, both, alone, model, strict=True):
+            if group.label == label:
+                low, high = wilson(round(share * len(group.rows)), len(group.rows))
+                noted = " (measured only)" if group.name in data.UNTRAINED else ""
+                lines.append(
+                    f"| {group.name}{noted} | {HEADS[group.head]} | {len(group.rows)} | {by_rule:.1%} | {by_model:.1%} "
+                    f"| {share:.1%} | {low:.1%} to {high:.1%} |"
+                )
+        means = [macro(found, shares, label) for shares in (alone, model, both)]
+        lines.append(f"| **macro** | | | {means[0]:.1%} | {means[1]:.1%} | **{means[2]:.1%}** | |")
+    return "\n".join(lines) + "\n\n" + budgets(found, scores, rules)
+
+
+def budgets(found: list[Group], scores: npt.NDArray[np.float64], rules: npt.NDArray[np.bool_]) -> str:
+    """What more or fewer false alarms would buy."""
+    lines = ["| macro false alarms allowed | caught (macro) | BIPIA caught |", "|--:|--:|--:|"]
+    bipia = next(n for n, g in enumerate(found) if g.name == "bipia_train_embedded" and g.label)
+    for budget in (0.003, 0.005, 0.01, 0.02, 0.05):
+        at = []
+        for head in range(len(HEADS)):
+            for threshold in np.arange(-6, 10, 0.05):
+                one = (threshold, 99.0) if head == 0 else (99.0, threshold)
+                if macro(found, rates(found, scores, rules, one), 0, head) <= budget:
+                    break
+            at.append(float(threshold))
+        shares = rates(found, scores, rules, (at[0], at[1]))
+        lines.append(f"| {budget:.1%} | {macro(found, shares, 1):.1%} | {shares[bipia]:.1%} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores", type=Path)
-    parser.add_argument("--choose", action="store_true")
     options = parser.parse_args()
     rows = [row for fold in data.FOLDS for row in data.rows(fold)]
-    scores = np.load(options.scores)["scores"]
-    rules = by_rules(rows)
-    found = groups(rows)
-    if options.choose:
-        at = choose(found, scores, rules)
-        settings = {head: {"threshold": at[n], "slope": SLOPE[head]} for n, head in enumerate(HEADS)}
-        FILE.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    settings = json.loads(FILE.read_text(encoding="utf-8"))
-    at = (settings["input"]["threshold"], settings["document"]["threshold"])
-    both, alone = rates(found, scores, rules, at), rates(found, scores, rules, (99.0, 99.0))
-    model = rates(found, scores, np.zeros_like(rules), at)
-    print(f"thresholds {at[0]} (input), {at[1]} (document)")
-    print("| set | stage | n | rules | model, left out | together | 95 % interval |\n|---|---|--:|--:|--:|--:|---|")
-    for label, title in ((1, "attacks caught"), (0, "false alarms")):
-        print(f"| **{title}** | | | | | | |")
-        for group, share, by_rule, by_model in zip(found, both, alone, model, strict=True):
-            if group.label == label:
-                low, high = wilson(round(share * len(group.rows)), len(group.rows))
-                stage = HEADS[group.head]
-                noted = " (measured only)" if group.name in data.UNTRAINED else ""
-                print(
-                    f"| {group.name}{noted} | {stage} | {len(group.rows)} | {by_rule:.1%} | {by_model:.1%} | {share:.1%} | {low:.1%} to {high:.1%} |"
-                )
-        means = [macro(found, shares, label) for shares in (alone, model, both)]
-        print(f"| **macro** | | | {means[0]:.1%} | {means[1]:.1%} | **{means[2]:.1%}** | |")
+    print(table(rows, np.load(options.scores)["scores"], json.loads(FILE.read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":

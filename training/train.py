@@ -1,13 +1,5 @@
-"""Trains the injection model, leaves every source out once to measure it, and writes the weights.
+"""Fits the injection model, for each source once without it; `training.release` does all of it."""
 
-    python -m training.train --packages benign.jsonl.gz --out guard_integrations/core/scanner/weights/injection.npz
-
-Needs scikit-learn beside the package itself; one core, about half an hour with `--scores`. The seed is in `corpus.SEED`.
-"""
-
-import argparse
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +9,15 @@ from scipy import sparse
 from sklearn.linear_model import SGDClassifier
 
 from guard_integrations.core.scanner.classifier import BUCKETS, HEADS, PER_TOKEN, SMOOTH, bags
+from guard_integrations.core.scanner.injection import SAME_WORDS
+from guard_integrations.core.scanner.normalise import views
 from training import corpus, data
 from training.corpus import IGNORED, SEED, Example
 
 STEP = 0.02
 """What one step of a stored weight is worth."""
+ALPHA = 2e-6
+"""Weight of the penalty on large weights."""
 CAP = 30_000
 """Characters of a text that are read."""
 
@@ -74,7 +70,7 @@ class Trainer:
         self.inside = self.known & (overlap > 0.5 * (spans[:, 1] - spans[:, 0]))
         self.outside = self.known & (overlap <= 0)
 
-    def fit(self, head: int, left_out: str | None, alpha: float = 2e-6) -> tuple[npt.NDArray[np.float32], float]:
+    def fit(self, head: int, left_out: str | None) -> tuple[npt.NDArray[np.float32], float]:
         owner = self.windows.owner
         usable = (self.folds != left_out) & ~np.isin(self.sets, list(data.UNTRAINED))
         label = self.labels[owner, head].copy()
@@ -102,7 +98,12 @@ class Trainer:
                 ]
             )
             model = SGDClassifier(
-                loss="log_loss", alpha=alpha, max_iter=EPOCHS, tol=None, average=True, random_state=SEED
+                loss="log_loss",
+                alpha=ALPHA,
+                max_iter=EPOCHS if last else FIRST_EPOCHS,
+                tol=None,
+                average=True,
+                random_state=SEED,
             )
             model.fit(self.windows.features[rows], truth, sample_weight=weight)
             weights, bias = model.coef_[0].astype(np.float32), float(model.intercept_[0])
@@ -114,55 +115,62 @@ class Trainer:
 
 
 ATTACKS, WRITTEN, EPOCHS = 12_000.0, 0.3, 4
+FIRST_EPOCHS = 2
+"""Enough to tell which windows of an attack look most like one."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--packages", type=Path, required=True)
-    parser.add_argument("--scores", type=Path, help="where the scores of the left-out sources go (npz)")
-    parser.add_argument("--out", type=Path, help="where the weights go")
-    parser.add_argument("--documents", type=int, default=14_000)
-    parser.add_argument("--own", type=int, default=8_000)
-    parser.add_argument("--alpha", type=float, default=2e-6)
-    options = parser.parse_args()
-    began = time.monotonic()
-    ordinary = corpus.packages(options.packages, options.documents + 3000)
+def examples_of(ordinary_text: Path, documents: int = 14_000, written: int = 8_000) -> list[Example]:
+    """All there is to learn from, the development data first."""
+    ordinary = corpus.packages(ordinary_text, documents + 3000)
     carriers = [text for text in ordinary[:3000] if len(text) > 200]
-    examples = list(corpus.development())
-    measured = len(examples)
-    examples += corpus.own(carriers, options.own)
-    examples += [Example(text=t, labels=(0, 0), fold="packages", set="packages") for t in ordinary[3000:]]
-    trainer = Trainer(examples)
-    print(
-        f"{len(examples)} texts, {trainer.windows.features.shape[0]} windows, {time.monotonic() - began:.0f} s",
-        flush=True,
+    return [
+        *corpus.development(),
+        *corpus.own(carriers, written),
+        *(Example(text=t, labels=(0, 0), fold="packages", set="packages") for t in ordinary[3000:]),
+    ]
+
+
+def left_out_scores(trainer: Trainer, rows: list[data.Row]) -> npt.NDArray[np.float64]:
+    """The highest score of each text of the development data, as read by a model that has not seen its source.
+
+    Decodings are read as well, as `InjectionScanner` does. A head is not fitted for a fold that has no text for it.
+    """
+    decoded = [
+        (number, Example(text=view.text, labels=(IGNORED, IGNORED), fold=row.fold, set=row.set))
+        for number, row in enumerate(rows)
+        for view in views(row.text).items[1:]
+        if not view.name.endswith(SAME_WORDS)
+    ]
+    more = windows([example for _, example in decoded])
+    more_owner = np.array([number for number, _ in decoded])[more.owner]
+    folds = np.array([row.fold for row in rows])
+    scores = np.full((len(rows), len(HEADS)), -99.0)
+    for fold in data.FOLDS:
+        read = np.flatnonzero(trainer.folds[trainer.windows.owner] == fold)
+        read_more = np.flatnonzero(folds[more_owner] == fold)
+        stages = {row.stage for row in rows if row.fold == fold}
+        if any(row.set in data.BOTH for row in rows if row.fold == fold):
+            stages |= {"input", "document"}
+        for head, name in enumerate(HEADS):
+            if name not in stages:
+                continue
+            weights, bias = trainer.fit(head, fold)
+            found = np.concatenate([trainer.windows.features[read] @ weights, more.features[read_more] @ weights])
+            owner = np.concatenate([trainer.windows.owner[read], more_owner[read_more]])
+            scores[folds == fold, head] = highest(found + bias, owner, len(rows))[folds == fold]
+        print(f"left out {fold}", flush=True)
+    return scores
+
+
+def write_weights(trainer: Trainer, thresholds: dict[str, dict[str, float]], out: Path) -> None:
+    """Fits both heads to everything and writes what the package loads."""
+    fitted = [trainer.fit(head, None) for head in range(len(HEADS))]
+    scale = np.full(len(HEADS), STEP)
+    np.savez_compressed(
+        out,
+        weights=np.round(np.stack([weights for weights, _ in fitted], axis=1) / scale).astype(np.int16),
+        scale=scale,
+        bias=np.array([bias for _, bias in fitted]),
+        threshold=np.array([thresholds[head]["threshold"] for head in HEADS]),
+        slope=np.array([thresholds[head]["slope"] for head in HEADS]),
     )
-    if options.scores:
-        scores = np.full((measured, len(HEADS)), -99.0)
-        for fold in data.FOLDS:
-            rows = np.flatnonzero(trainer.folds[trainer.windows.owner] == fold)
-            for head in range(len(HEADS)):
-                weights, bias = trainer.fit(head, fold, options.alpha)
-                top = highest(trainer.windows.features[rows] @ weights + bias, trainer.windows.owner[rows], measured)
-                scores[trainer.folds[:measured] == fold, head] = top[trainer.folds[:measured] == fold]
-            print(f"left out {fold}, {time.monotonic() - began:.0f} s", flush=True)
-        np.savez(options.scores, scores=scores)
-    if options.out:
-        fitted = [trainer.fit(head, None, options.alpha) for head in range(len(HEADS))]
-        stacked = np.stack([weights for weights, _ in fitted], axis=1)
-        scale = np.full(len(HEADS), STEP)
-        thresholds = json.loads((Path(__file__).parent / "thresholds.json").read_text(encoding="utf-8"))
-        options.out.parent.mkdir(exist_ok=True)
-        np.savez_compressed(
-            options.out,
-            weights=np.round(stacked / scale).astype(np.int16),
-            scale=scale,
-            bias=np.array([bias for _, bias in fitted]),
-            threshold=np.array([thresholds[head]["threshold"] for head in HEADS]),
-            slope=np.array([thresholds[head]["slope"] for head in HEADS]),
-        )
-        print(f"wrote {options.out}, {options.out.stat().st_size} bytes, {time.monotonic() - began:.0f} s")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ from guard_integrations.core.scanner.normalise import View, views
 from guard_integrations.core.scanner.sentences import enclosing, sentences
 from guard_integrations.core.scanner.session import RuleDetector
 
-__all__ = ["HIDDEN_RULE", "LABEL", "MODEL_RULE", "NESTED_RULE", "Examined", "InjectionScanner"]
+__all__ = ["HIDDEN_RULE", "LABEL", "MODEL_RULE", "NESTED_RULE", "SAME_WORDS", "Examined", "InjectionScanner"]
 
 LABEL: Final = "[FILTERED]"
 """What stands in place of an injection."""
@@ -26,7 +26,7 @@ NESTED_RULE: Final = "too-much-encoding"
 _HIDING: Final = ("tags", "selectors")
 _EDGES: Final = " \t\r\n'\"`,;:|{}[]()<>"
 """Left standing around a sentence that is filtered: the structure that it is in."""
-_SAME_WORDS: Final = ("folded", "invisible")
+SAME_WORDS: Final = ("folded", "invisible")
 """Views in which the model reads the words it has read already."""
 
 
@@ -108,7 +108,7 @@ class InjectionScanner:
         return placed
 
     def _by_model(self, view: View) -> list[Window]:
-        if self._model is None or view.name.endswith(_SAME_WORDS):
+        if self._model is None or view.name.endswith(SAME_WORDS):
             return []
         # A low score is no finding, but it is what `injection_score` reports.
         found = self._model.windows(view.text, self._stage, self._threshold, or_highest=True)
