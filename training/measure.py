@@ -81,7 +81,7 @@ def choose(rows: list[data.Row], scores: npt.NDArray[np.float64]) -> dict[str, d
             if macro(found, shares, 0, head) <= BUDGET and worst <= WORST:
                 break
         chosen[name] = {
-            "threshold": round(float(threshold), 2),
+            "threshold": round(float(threshold), 2) + 0.0,  # no negative zero
             "slope": round(slope([g for g in found if g.head == head], scores[:, head], threshold), 2),
         }
     return chosen
@@ -123,7 +123,25 @@ def table(rows: list[data.Row], scores: npt.NDArray[np.float64], chosen: dict[st
                 )
         means = [macro(found, shares, label) for shares in (alone, model, both)]
         lines.append(f"| **macro** | | | {means[0]:.1%} | {means[1]:.1%} | **{means[2]:.1%}** | |")
-    return "\n".join(lines) + "\n\n" + budgets(found, scores, rules)
+    return "\n".join(lines) + "\n\n" + strictly(found, scores, rules, chosen) + "\n\n" + budgets(found, scores, rules)
+
+
+def strictly(
+    found: list[Group],
+    scores: npt.NDArray[np.float64],
+    rules: npt.NDArray[np.bool_],
+    chosen: dict[str, dict[str, float]],
+) -> str:
+    """The same for the profile `strict`, whose scores mean what they mean in `balanced`."""
+    least = GuardPolicy.strict().injection_threshold
+    logit = float(np.log(least / (1 - least)))
+    at = [chosen[head]["threshold"] + logit / chosen[head]["slope"] for head in HEADS]
+    shares = rates(found, scores, rules, (at[0], at[1]))
+    worst, name = max((share, group.name) for share, group in zip(shares, found, strict=True) if not group.label)
+    return (
+        f"The profile `strict` ({least}) catches {macro(found, shares, 1):.1%} at {macro(found, shares, 0):.1%} false "
+        f"alarms (macro), {worst:.1%} in the worst set (`{name}`)."
+    )
 
 
 def budgets(found: list[Group], scores: npt.NDArray[np.float64], rules: npt.NDArray[np.bool_]) -> str:

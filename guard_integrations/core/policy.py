@@ -263,6 +263,6 @@ _PROFILES: dict[str, dict[str, Any]] = {
     "balanced": {},
     "strict": {
         "actions": {"injection": Action.BLOCK, "secret": Action.BLOCK, "leak": Action.BLOCK, "overflow": Action.BLOCK},
-        "injection_threshold": 0.3,
+        "injection_threshold": 0.4,
     },
 }
