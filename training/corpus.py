@@ -105,6 +105,14 @@ def _long(chooser: random.Random, count: int) -> Iterator[Example]:
         yield Example(text=text, labels=(0, IGNORED), fold="own", set="own_twins")
 
 
+def frames(count: int) -> Iterator[Example]:
+    """Prompts of frameworks, answers of models, and questions about policies: all benign in a user's turn."""
+    chooser = random.Random(SEED + 2)
+    for _ in range(count // 2):
+        text = expand("<s>", personas.FRAMES, chooser)
+        yield Example(text=text, labels=(0, IGNORED), fold="own", set="own_twins")
+
+
 def _letters(chooser: random.Random, carriers: list[str], count: int) -> Iterator[Example]:
     """Letters, notices, records and manuals, each as it is or with an order to an assistant in it."""
     starts = [("<asked>", (0, 1)), ("<shaped>", (IGNORED, 1))]

@@ -69,9 +69,11 @@ def macro(found: list[Group], shares: list[float], label: int, head: int | None 
     return float(np.mean([sum(s * n for s, n in parts) / sum(n for _, n in parts) for parts in sets.values()]))
 
 
-def choose(rows: list[data.Row], scores: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
+def choose(
+    rows: list[data.Row], scores: npt.NDArray[np.float64], rules: npt.NDArray[np.bool_]
+) -> dict[str, dict[str, float]]:
     """The lowest threshold of each head whose false alarms, the rules' included, keep to `BUDGET` and `WORST`."""
-    found, rules = groups(rows), by_rules(rows)
+    found = groups(rows)
     chosen = {}
     for head, name in enumerate(HEADS):
         for threshold in np.arange(-4, 10, 0.05):
@@ -99,9 +101,14 @@ def slope(found: list[Group], scores: npt.NDArray[np.float64], threshold: float)
     return float(minimize_scalar(loss, bounds=(0.2, 3), method="bounded").x)
 
 
-def table(rows: list[data.Row], scores: npt.NDArray[np.float64], chosen: dict[str, dict[str, float]]) -> str:
+def table(
+    rows: list[data.Row],
+    scores: npt.NDArray[np.float64],
+    rules: npt.NDArray[np.bool_],
+    chosen: dict[str, dict[str, float]],
+) -> str:
     """The figures of every set, in Markdown."""
-    found, rules = groups(rows), by_rules(rows)
+    found = groups(rows)
     at = (chosen["input"]["threshold"], chosen["document"]["threshold"])
     both, alone = rates(found, scores, rules, at), rates(found, scores, rules, (99.0, 99.0))
     model = rates(found, scores, np.zeros_like(rules), at)
@@ -166,7 +173,7 @@ def main() -> None:
     parser.add_argument("scores", type=Path)
     options = parser.parse_args()
     rows = [row for fold in data.FOLDS for row in data.rows(fold)]
-    print(table(rows, np.load(options.scores)["scores"], json.loads(FILE.read_text(encoding="utf-8"))))
+    print(table(rows, np.load(options.scores)["scores"], by_rules(rows), json.loads(FILE.read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":

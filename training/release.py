@@ -47,10 +47,11 @@ def main() -> None:
     scores = left_out_scores(trainer, rows)
     if options.scores:
         np.savez(options.scores, scores=scores)
-    chosen = measure.choose(rows, scores)
+    rules = measure.by_rules(rows)
+    chosen = measure.choose(rows, scores, rules)
     measure.FILE.write_text(json.dumps(chosen, indent=1) + "\n", encoding="utf-8")
     write_weights(trainer, chosen, WEIGHTS)
-    write_card(measure.table(rows, scores, chosen), trainer)
+    write_card(measure.table(rows, scores, rules, chosen), trainer)
     print(f"done, {time.monotonic() - began:.0f} s")
 
 

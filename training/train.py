@@ -127,6 +127,7 @@ def examples_of(ordinary_text: Path, documents: int = 14_000, written: int = 8_0
         *corpus.development(),
         *corpus.own(carriers, written),
         *(Example(text=t, labels=(0, 0), fold="packages", set="packages") for t in ordinary[3000:]),
+        *corpus.frames(written),
     ]
 
 
