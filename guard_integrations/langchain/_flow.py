@@ -15,12 +15,13 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.flow import Flow, Give, Wait, agive, arun, give, run
+from guard_integrations.core.model_errors import without_traceback
 from guard_integrations.core.moderation.pending import settled
 from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
 from guard_integrations.core.moderation.release import Release, abeside, beside
 from guard_integrations.core.runs import Run, current, outside, run_of
 from guard_integrations.errors import GuardBlocked
-from guard_integrations.langchain._errors import refused, without_traceback
+from guard_integrations.langchain._errors import refused
 from guard_integrations.langchain._guards import Guards
 from guard_integrations.langchain._input import GuardedMessages
 from guard_integrations.langchain._messages import moderated_text

@@ -10,13 +10,13 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from guard_integrations.core.findings import Finding, Sanitized, Stage
+from guard_integrations.core.model_errors import without_traceback
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer import wrapping
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.textguard import Screening
 from guard_integrations.errors import GuardBlocked
-from guard_integrations.langchain._errors import without_traceback
 from guard_integrations.langchain._messages import Channel, Content, map_content, map_value, stage_of
 
 __all__ = ["BLOCKED_TEXT", "GuardedMessages", "InputGuard", "blocked_by"]

@@ -18,12 +18,12 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from guard_integrations.core.model_errors import without_traceback
 from guard_integrations.core.moderation.client import Moderator
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
-from guard_integrations.langchain._errors import without_traceback
 from guard_integrations.langchain._guarded_model import GuardedChatModel
 from guard_integrations.langchain._guards import Guards, OnBlock
 from guard_integrations.langchain._input import BLOCKED_TEXT

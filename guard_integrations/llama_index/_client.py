@@ -10,6 +10,7 @@ from mistralai.client.chat import Chat
 from mistralai.client.types.basemodel import UnrecognizedStr
 
 from guard_integrations.core.flow import Flow, Give, Wait, agive, arun, give, run
+from guard_integrations.core.model_errors import broken_off
 from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
 from guard_integrations.core.runs import current
 from guard_integrations.errors import GuardBlocked
@@ -241,9 +242,12 @@ class _Streamed:
                     self._put(self._answer.feed(choice.delta.content, choice.delta.tool_calls))
             for piece in self._release.take():
                 yield from self._show(piece if self._back is None else self._back.feed(piece))
+        if finish_reason is None:
+            # An error in mid-stream is no chunk of an answer, and after it the stream is over.
+            raise broken_off()
         if self._back is not None:
             yield from self._show(self._back.finish())
-        yield self._event(Piece(), finish_reason or "stop", self._last.usage)
+        yield self._event(Piece(), finish_reason, self._last.usage)
 
     def _put(self, clean: Piece) -> None:
         if clean or clean.speaks:

@@ -4,29 +4,19 @@ The SDK puts the whole body into an error's text, and a 422 echoes the request i
 type, so that existing `except` clauses go on working; a guardrail's 403 becomes this package's own error.
 """
 
-import json
 from typing import Final, TypeVar
 
 import httpx2
 from mistralai.client.errors import MistralError, SDKError
 
+from guard_integrations.core.model_errors import KEPT_HEADERS, bare_request, other_error, request_error
 from guard_integrations.core.moderation.guardrail import guardrail_refusal
-from guard_integrations.errors import GuardError, GuardUnavailable
+from guard_integrations.errors import GuardError
 
 __all__ = ["without_content"]
 
 _Error = TypeVar("_Error", bound=Exception)
 
-# Headers that say when to come back, and which request it was; none can hold content or a key.
-_KEPT_HEADERS: Final = (
-    "retry-after",
-    "x-ratelimit-limit-req-minute",
-    "x-ratelimit-remaining-req-minute",
-    "x-ratelimit-limit-tokens-minute",
-    "x-ratelimit-remaining-tokens-minute",
-    "x-request-id",
-    "mistral-correlation-id",
-)
 _WITHHELD: Final = "(withheld: it may quote content)"
 
 
@@ -40,12 +30,8 @@ def without_content(error: Exception) -> Exception:
     if isinstance(error, MistralError):
         return guardrail_refusal(error.status_code, error.body) or _sdk_error(error)
     if isinstance(error, httpx2.RequestError):
-        return _request_error(error)
-    if isinstance(error, json.JSONDecodeError):
-        return json.JSONDecodeError("The API's answer is not JSON", "", 0)
-    return GuardUnavailable(
-        "model", f"{type(error).__name__} while asking the model; its message is withheld because it may quote content"
-    )
+        return request_error(error)
+    return other_error(error)
 
 
 def _alone(error: _Error) -> _Error:
@@ -56,18 +42,6 @@ def _alone(error: _Error) -> _Error:
 
 def _sdk_error(error: MistralError) -> SDKError:
     raw = error.raw_response
-    headers = {name: raw.headers[name] for name in _KEPT_HEADERS if name in raw.headers}
-    response = httpx2.Response(error.status_code, headers=headers, request=_bare_request(raw.request))
+    headers = {name: raw.headers[name] for name in KEPT_HEADERS if name in raw.headers}
+    response = httpx2.Response(error.status_code, headers=headers, request=bare_request(raw.request))
     return SDKError("API error occurred", response, _WITHHELD)
-
-
-def _request_error(error: httpx2.RequestError) -> httpx2.RequestError:
-    try:
-        request = _bare_request(error.request)
-    except RuntimeError:  # httpx2: the error was raised before there was a request
-        request = None
-    return type(error)(f"{type(error).__name__} while asking the model", request=request)
-
-
-def _bare_request(request: httpx2.Request) -> httpx2.Request:
-    return httpx2.Request(request.method, request.url.copy_with(userinfo=b"", query=None, fragment=None))

@@ -8,6 +8,7 @@ from typing import Final
 from llama_index.core.base.llms.types import ChatMessage, ContentBlock, MessageRole, TextBlock, ThinkingBlock
 
 from guard_integrations.core.findings import Finding, Stage
+from guard_integrations.core.model_errors import without_traceback
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
@@ -138,7 +139,7 @@ class TurnGuard:
             except GuardBlocked as error:
                 guarded.append(message.model_copy(update={"blocks": [TextBlock(text=BLOCKED_TEXT)]}))
                 if position >= current:
-                    blocked = blocked or _copy(error)
+                    blocked = blocked or without_traceback(error)
         return GuardedTurn(messages=guarded, findings=tuple(findings), blocked=blocked)
 
     def _concealed(self, message: ChatMessage) -> ChatMessage:
@@ -167,8 +168,3 @@ def _start_of_turn(messages: Sequence[ChatMessage]) -> int:
     while end and messages[end - 1].role in _ANSWERS:
         end -= 1
     return next((i + 1 for i in range(end - 1, -1, -1) if messages[i].role in _ANSWERS), 0)
-
-
-def _copy(error: GuardBlocked) -> GuardBlocked:
-    """The same refusal without a traceback, whose frames hold the text."""
-    return GuardBlocked(stage=error.stage, rules=error.rules, categories=error.categories, scores=error.scores)

@@ -165,20 +165,23 @@ async def test_streams_are_released_by_mode(mistral, mode):
 
 
 class Slow(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that says its events, and then nothing more before `go_on` is set."""
+    """A body that says two events, and then nothing more before `go_on` is set."""
 
     def __init__(self, events, go_on):
         self.events, self.go_on, self.closed = events, go_on, threading.Event()
 
     def __iter__(self):
-        yield from self.events
+        yield from self.events[:2]
         self.go_on.wait(60)
+        yield from self.events[2:]
 
     async def __aiter__(self):
-        for event in self.events:
+        for event in self.events[:2]:
             yield event
         while not self.go_on.is_set():  # noqa: ASYNC110 - an event of threads
             await asyncio.sleep(0.005)
+        for event in self.events[2:]:
+            yield event
 
     def close(self):
         self.closed.set()
@@ -197,7 +200,7 @@ def silent(mistral):
         wire = Wire([text])
 
         def answer(_):
-            bodies.append(Slow([frame + b"\n\n" for frame in wire._events().split(b"\n\n")[:2]], go_on))
+            bodies.append(Slow([frame + b"\n\n" for frame in wire._events().split(b"\n\n")], go_on))
             return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=bodies[-1])
 
         async def aanswer(request):
@@ -493,6 +496,31 @@ def test_keys_are_taken_in_every_form():
         assert isinstance(llm.keys, KeyRing)
         assert "Authorization" not in llm.client.headers
         assert "Authorization" not in llm.async_client.headers
+
+
+@pytest.mark.parametrize("moderation", ["off", "output"])
+async def test_an_error_in_mid_stream_is_not_taken_for_the_end(mistral, moderation):
+    wire = Wire(["So far. "])
+    begun, _, *_ = wire._events().split(b"data: [DONE]")[0].split(b"\n\n")
+    error = {"object": "error", "message": "canary: over capacity", "type": "service_unavailable", "code": "3505"}
+    body = begun + b"\n\n" + f"data: {json.dumps(error)}\n\ndata: [DONE]\n\n".encode()
+
+    def answer(_):
+        return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=body)
+
+    async def aanswer(request):
+        return answer(request)
+
+    clients = {
+        "client": httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1/v1"),
+        "async_client": httpx.AsyncClient(transport=httpx.MockTransport(aanswer), base_url="http://127.0.0.1/v1"),
+    }
+    with Moderator(keys=mistral.key, base_url=mistral.base_url) as moderator:
+        llm = guarded(wire, moderation=moderation, moderator=moderator, **clients)
+        for way in ("stream", "astream"):
+            with pytest.raises(GuardUnavailable, match="ended in the middle") as caught:
+                [text async for text in one_way(llm, "Hi", way)]
+            assert caught.value.__context__ is None
 
 
 def test_transport_errors_lose_the_key_too():

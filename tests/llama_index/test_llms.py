@@ -454,13 +454,13 @@ class Slow(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     def __iter__(self):
         yield self.frame
         self.go_on.wait(60)
-        yield b"data: [DONE]\n\n"
+        yield self.frame.replace(b"null", b'"stop"') + b"data: [DONE]\n\n"
 
     async def __aiter__(self):
         yield self.frame
         while not self.go_on.is_set():  # noqa: ASYNC110 - an event of threads
             await asyncio.sleep(0.005)
-        yield b"data: [DONE]\n\n"
+        yield self.frame.replace(b"null", b'"stop"') + b"data: [DONE]\n\n"
 
     def close(self):
         self.closed.set()
@@ -532,6 +532,31 @@ async def test_a_history_goes_back_to_the_model_with_its_pseudonyms(guarded, mis
     earlier = [messages[1]["content"][0]["text"] for messages in sent if len(messages) == 3]
     assert len(earlier) == 6
     assert {vault.restore(text) for text in earlier} == {f"I will write to {EMAIL} now"}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"object": "error", "message": "canary: over capacity", "type": "service_unavailable", "code": "3505"},
+        {"id": "1", "model": "m", "created": 1, "choices": []},
+    ],
+)
+async def test_an_error_in_mid_stream_is_not_taken_for_the_end(guarded, frame):
+    delta = {"index": 0, "delta": {"role": "assistant", "content": "So far. "}, "finish_reason": None}
+    frames = [{"id": "1", "model": "m", "created": 1, "choices": [delta]}, frame]
+    body = "".join(f"data: {json.dumps(each)}\n\n" for each in frames) + "data: [DONE]\n\n"
+    transport = httpx2.MockTransport(
+        lambda _: httpx2.Response(200, text=body, headers={"content-type": "text/event-stream"})
+    )
+    llm = guarded(moderation="off")
+    llm._guarded.chat._client = Mistral(
+        client=httpx2.Client(transport=transport), async_client=httpx2.AsyncClient(transport=transport)
+    )
+    for way in ("stream_chat", "astream_chat"):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is
+            [text async for text in one_way(llm, "hello", way)]
+        assert "canary" not in f"{caught.value!s}{caught.value!r}"
+        assert caught.value.__context__ is None
 
 
 def test_server_errors_are_retried(guarded, mistral_server):
