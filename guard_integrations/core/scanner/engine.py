@@ -3,7 +3,7 @@
 Offsets in here are bytes of UTF-8.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ _WINDOW: Final = 8192
 """Bytes of a long text that are looked at together once a set has hit in it."""
 _LOOK_BACK: Final = 8
 """Bytes before a window that a lead or an edge may need."""
+_NO_RULES: Final = ()
 _WIDEST: Final = 4
 """Bytes of the longest character."""
 
@@ -91,13 +92,13 @@ class _Group:
     match: Callable[[bytes], list[int] | None]
     overlap: int
 
-    def hits(self, data: bytes) -> list[CompiledRule]:
+    def hits(self, data: bytes) -> Sequence[CompiledRule]:
         found = self.match(data)
         # The last member matches every text. RE2 reports a set that has run out of memory as one without a match.
         canary = len(self.members)
         if found is None or canary not in found:
             raise GuardUnavailable("engine", "a set of rules is out of memory; nothing was let through")
-        return [self.members[index] for index in found if index != canary] if len(found) > 1 else []
+        return _NO_RULES if len(found) == 1 else [self.members[index] for index in found if index != canary]
 
 
 class RuleSet:

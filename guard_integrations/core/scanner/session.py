@@ -65,6 +65,8 @@ class RuleDetector:
         self.rules = rules
         self.treatments = tuple(treatments[one.rule.id] for one in rules.compiled)
         self.allowed = frozenset(text.casefold() for text in allowed)
+        self.keep = max(CONTEXT + 1, rules.longest_head)
+        """Characters of what has been written that a session needs."""
         self.words = tuple(ContextWords(one.rule.context) if one.rule.context else None for one in rules.compiled)
 
     def start(self) -> "RuleSession":
@@ -115,7 +117,7 @@ class RuleSession:
         self._open: dict[int, _Open] = {}
         self._fresh = -1
         """Where a replaced match has ended and what follows has not been looked at yet; -1 for nowhere."""
-        self._written = Written(detector.rules, max(CONTEXT + 1, detector.rules.longest_head))
+        self._written = Written(detector.rules, detector.keep)
 
     def feed(self, text: str, *, final: bool = False) -> Step:
         """Takes the next piece of the text."""
@@ -141,9 +143,9 @@ class RuleSession:
             passed = data[scan:hold]
             self._decided += len(passed) if passed.isascii() else len(decode(passed))
             self._scan = hold
-        if self._scan > _SLACK:
+        if self._scan > _SLACK and not final:
             self._forget()
-        return Step(self._decided, tuple(edits), tuple(findings))
+        return Step(self._decided, tuple(edits), tuple(findings)) if edits or findings else Step(self._decided)
 
     def _swallow(self, hold: int, edits: list[Edit], findings: list[Finding], *, final: bool) -> int:
         """Lets the open tails take what has come.
