@@ -48,6 +48,10 @@ class LangSmith(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Listener)
 
 
+# Everything is set up so that keys would show, and the handler says so.
+pytestmark = pytest.mark.filterwarnings("ignore::guard_integrations.telemetry.ContentExposedWarning")
+
+
 class _Listener(BaseHTTPRequestHandler):
     def do_POST(self):
         self.server.posted.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
