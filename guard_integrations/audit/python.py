@@ -292,7 +292,7 @@ def _within(scope: ast.AST, child: ast.AST) -> bool:
     """Whether a child of a function or class is inside it, and not a decorator, default or base."""
     if isinstance(scope, ast.Lambda):
         return child is scope.body
-    return isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and child in scope.body
+    return isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and isinstance(child, ast.stmt)
 
 
 def _root(node: ast.AST) -> ast.AST:

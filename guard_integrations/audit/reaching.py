@@ -18,6 +18,8 @@ _Environment: TypeAlias = dict[str, Definitions]
 _GROWS: Final = frozenset({"add", "append", "appendleft", "extend", "insert", "setdefault", "update"})
 _LOOPS: Final = 2
 """Loops within loops, from which on the body is run once."""
+_MOST: Final = 300
+"""Definitions of one name that are told apart; a longer list is data."""
 _WORDS: Final = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -37,7 +39,7 @@ def reaching(scope: Scope) -> tuple[dict[ast.AST, Definitions], dict[str, Defini
         flow.expression(scope.body, env)
     else:
         flow.block(scope.body, env)
-    return flow.uses, flow.bound
+    return flow.uses, {name: tuple(nodes)[-_MOST:] for name, nodes in flow.bound.items()}
 
 
 def below(node: ast.AST) -> Iterator[ast.AST]:
@@ -68,14 +70,14 @@ class _Flow:
 
     def __init__(self) -> None:
         self.uses: dict[ast.AST, Definitions] = {}
-        self.bound: dict[str, Definitions] = {}
+        self.bound: dict[str, dict[ast.AST, None]] = {}
         self.loops = 0
 
     def bind(self, env: _Environment, name: str, *nodes: ast.AST, more: bool = False) -> None:
         """Defines a name anew, or adds to what it is; what is added to a name of an outer scope is told to all."""
         if not more or name in env:
             env[name] = _joined(env[name], nodes) if more else nodes
-        self.bound[name] = _joined(self.bound.get(name, ()), nodes)
+        self.bound.setdefault(name, {}).update(dict.fromkeys(nodes))
 
     def block(self, body: Iterable[ast.stmt], env: _Environment) -> _Environment | None:
         """Runs statements; the environment after them, None where none is reached."""
@@ -255,7 +257,7 @@ def path(node: ast.AST) -> str:
 
 
 def _joined(left: Definitions, right: Definitions) -> Definitions:
-    return tuple(dict.fromkeys((*left, *right)))
+    return tuple(dict.fromkeys((*left[-_MOST:], *right)))
 
 
 def _merged(left: _Environment | None, right: _Environment | None) -> _Environment | None:

@@ -20,6 +20,8 @@ _LARGEST_CONFIG: Final = 256_000
 """Characters of a configuration file that is parsed; what is larger is data."""
 _LARGEST_SCRIPT: Final = 1_000_000
 """Characters of a script that is parsed; what is larger is put together by a bundler."""
+_LONGEST_LINE: Final = 10_000
+"""Characters of a line of a script that a person has written."""
 _HEAD: Final = 8192
 
 
@@ -37,6 +39,8 @@ def read(project: Project, path: str) -> tuple[tuple[SourceFile, ...], tuple[Ski
     limit = {Language.CONFIG: _LARGEST_CONFIG, Language.SCRIPT: _LARGEST_SCRIPT}.get(language, _LARGEST)
     if len(text) > limit:
         return _as_text(project, path, text, f"is larger than {limit // 1000} KB")
+    if language is Language.SCRIPT and any(len(line) > _LONGEST_LINE for line in text.split("\n")):
+        return _as_text(project, path, text, "is minified")
     reason = ""
     tree: ast.Module | None = None
     try:
