@@ -152,6 +152,11 @@ class ModelUse:
         """Whether a value holds what a model answers, uncleaned; else the functions of other modules it may come from."""
         return self._answers(node, self.answering)
 
+    def streamed(self, node: ast.AST) -> bool:
+        """Whether a value is a piece of a stream."""
+        streams = {each.node for each in self.calls if each.streams}
+        return any(origin in streams for origin in self.module.origins(node))
+
     def user(self, node: ast.AST) -> bool:
         """Whether a value holds what a user says, and no guard has seen it."""
         return any(self.said(origin) for origin in self.module.origins(node, stop=self._guards))

@@ -227,7 +227,7 @@ class ScriptUse:
         name = called(function)
         arguments = self.module.arguments(call)
         if self._is_sdk(call) or self._is_http(call):
-            streams = name == "stream" or self.module.constant(self.module.option(call, "stream")) == "true"
+            streams = name.startswith("stream") or self.module.constant(self.module.option(call, "stream")) == "true"
             return ScriptCall(node=call, prompts=tuple(arguments), streams=streams)
         if name in _AI_SDK and self.module.name(function).startswith("ai."):
             return ScriptCall(node=call, prompts=tuple(arguments), streams=name.startswith("stream"))

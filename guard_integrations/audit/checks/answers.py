@@ -41,6 +41,8 @@ def _handed_on(file: SourceFile) -> Iterator[Hit]:
         if place.lineno in told:
             continue
         direct, elsewhere = use.answer(value)
+        if use.streamed(value):
+            continue  # GI024
         if direct or elsewhere:
             told.add(place.lineno)
             yield file.hit(place, message, unless=_OUTPUT, given=frozenset() if direct else answers_of(elsewhere))
@@ -190,6 +192,11 @@ UNGUARDED_STREAM: Final = Check(
         python(
             "from langchain_mistralai import ChatMistralAI\nllm = ChatMistralAI()\n"
             "def tokens(text):\n    for chunk in llm.stream(text):\n        yield chunk.content\n"
+        ),
+        script(
+            'import { mistral } from "@ai-sdk/mistral";\nimport { streamText } from "ai";\n'
+            "export async function POST() {\n  return streamText({ model: mistral('m') }).toDataStreamResponse();\n}\n",
+            name="app/api/route.ts",
         ),
         script(
             'import express from "express";\nimport { Mistral } from "@mistralai/mistralai";\n'

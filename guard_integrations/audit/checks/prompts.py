@@ -63,14 +63,14 @@ UNGUARDED_INPUT: Final = Check(
     ),
     good=(
         python(
+            "from guard_integrations.langchain import RunnableInputGuard\nfrom langchain_mistralai import ChatMistralAI\n"
+            "chain = RunnableInputGuard() | ChatMistralAI()\ndef answer(question):\n    return chain.invoke(question)\n"
+        ),
+        python(
             "from fastapi import FastAPI\nfrom guard_integrations import InputSanitizer\n"
             "from langchain_mistralai import ChatMistralAI\nguard = InputSanitizer()\nllm = ChatMistralAI()\n"
             "def a(question):\n    return llm.invoke(guard.sanitize(question).text)\n"
             "def b(question):\n    clean = guard.sanitize(question).text\n    return llm.invoke(clean)\n"
-        ),
-        python(
-            "from guard_integrations.langchain import RunnableInputGuard\nfrom langchain_mistralai import ChatMistralAI\n"
-            "chain = RunnableInputGuard() | ChatMistralAI()\ndef answer(question):\n    return chain.invoke(question)\n"
         ),
         python(
             "from llm_guard import scan_prompt\nfrom mistralai import Mistral\nclient = Mistral()\n"

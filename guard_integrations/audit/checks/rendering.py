@@ -151,7 +151,7 @@ UNSAFE_RENDERING: Final = Check(
         "leave autoescape on and |safe out."
     ),
     languages=frozenset({Language.PYTHON, Language.SCRIPT, Language.TEMPLATE}),
-    keywords=("html", "safe", "markup", "document.write"),
+    keywords=("html", "safe", "markup", "escape", "document.write"),
     bad=(
         python(
             "import streamlit as st\nfrom langchain_mistralai import ChatMistralAI\n"
@@ -161,6 +161,12 @@ UNSAFE_RENDERING: Final = Check(
             files={
                 "app.py": "from mistralai import Mistral\nclient = Mistral()\nclient.chat.complete(model='m', messages=[])\n",
                 "templates/a.html": "<p>{{ answer|safe }}</p>\n",
+            }
+        ),
+        Example(
+            files={
+                "app.py": "from mistralai import Mistral\nclient = Mistral()\nclient.chat.complete(model='m', messages=[])\n",
+                "templates/a.html": "{% autoescape false %}<p>{{ answer }}</p>{% endautoescape %}\n",
             }
         ),
         script(
