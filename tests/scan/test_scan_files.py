@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from scan_samples import ATTACK, EMAIL, PROSE, texts, write_all
 
-from guard_integrations import GuardPolicy
+from guard_integrations import GuardPolicy, GuardUnavailable
 from guard_integrations.scan import FINDINGS, Scanner, units
 from guard_integrations.scan.files import Unreadable, discover
 from guard_integrations.scan.local import run_local
@@ -78,15 +80,38 @@ def unit_text(unit):
     return Path(unit.file.path).read_bytes()[unit.begin : unit.end].decode()
 
 
+class Dying:
+    """Kills the worker that first meets a file's second unit."""
+
+    def __init__(self, marker, deaths=1):
+        self.marker, self.deaths = marker, deaths
+
+    def __call__(self, unit):
+        died = len(list(self.marker.parent.glob("died-*")))
+        if unit.begin and died < self.deaths:
+            (self.marker.parent / f"died-{died}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return WORK(unit)
+
+
 @pytest.mark.slow
-def test_any_number_of_workers_gives_one_result(tmp_path, monkeypatch):
+def test_two_workers_find_what_one_finds_also_when_one_dies(tmp_path, monkeypatch):
     monkeypatch.setattr(units, "UNIT", 400)
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    write_all(folder, ROWS * 8)
+    (folder / "d.md").write_text("\n".join(ROWS * 8), encoding="utf-8")
+    assert scanned([folder], work=Dying(tmp_path / "x"), workers=2) == scanned([folder])
+    assert list(tmp_path.glob("died-*"))
+
+
+@pytest.mark.slow
+def test_workers_that_die_again_and_again_end_the_scan(tmp_path, monkeypatch):
+    monkeypatch.setattr(units, "UNIT", 400)
+    monkeypatch.setattr("guard_integrations.scan.local._MOST_DEATHS", 0)
     write_all(tmp_path, ROWS * 8)
-    (tmp_path / "d.md").write_text("\n".join(ROWS * 8), encoding="utf-8")
-    one, totals = scanned([tmp_path])
-    two, same = scanned([tmp_path], workers=2)
-    assert one == two
-    assert totals == same
+    with pytest.raises(GuardUnavailable, match="fewer workers"):
+        scanned([tmp_path / "a.jsonl"], work=Dying(tmp_path / "x", deaths=99), workers=2)
 
 
 def test_broken_rows_are_counted_and_the_rest_is_scanned(tmp_path):
