@@ -20,6 +20,10 @@ def test_the_core_loads_no_framework_and_no_http_library():
     assert not loaded_by("guard_integrations") & {*FRAMEWORKS, *HTTP}
 
 
+def test_sinks_load_nothing_before_it_is_used():
+    assert not loaded_by("guard_integrations.telemetry") & {*FRAMEWORKS, *HTTP, "opentelemetry", "langsmith"}
+
+
 @pytest.mark.parametrize(
     ("adapter", "other"),
     [

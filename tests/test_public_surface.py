@@ -20,6 +20,10 @@ LLAMA_INDEX = """
     RedactionNodePostprocessor
 """
 
+TELEMETRY = """
+    ContentExposedWarning Exposure JsonlSink OpenTelemetrySink QueuedSink exposures hide_tracing warn_of_exposures
+"""
+
 
 @pytest.mark.parametrize(
     ("module", "names"),
@@ -27,6 +31,7 @@ LLAMA_INDEX = """
         ("guard_integrations", CORE),
         ("guard_integrations.langchain", LANGCHAIN),
         ("guard_integrations.llama_index", LLAMA_INDEX),
+        ("guard_integrations.telemetry", TELEMETRY),
     ],
 )
 def test_the_names_of_the_contract_are_there(module, names):
@@ -36,7 +41,13 @@ def test_the_names_of_the_contract_are_there(module, names):
 
 
 @pytest.mark.parametrize(
-    "module", ["guard_integrations", "guard_integrations.langchain", "guard_integrations.llama_index"]
+    "module",
+    [
+        "guard_integrations",
+        "guard_integrations.langchain",
+        "guard_integrations.llama_index",
+        "guard_integrations.telemetry",
+    ],
 )
 def test_every_exported_name_is_there_sorted_and_documented(module):
     loaded = importlib.import_module(module)

@@ -1,6 +1,7 @@
 """OpenTelemetry, with its real SDK: spans as the runs are nested, metrics by the conventions, no opt-in attribute."""
 
 import gzip
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import ClassVar
@@ -217,3 +218,9 @@ def test_spans_arrive_over_otlp(telemetry):
     sent = ExportTraceServiceRequest.FromString(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
     (span,) = sent.resource_spans[0].scope_spans[0].spans
     assert span.name == "chat mistral-small"
+
+
+def test_without_opentelemetry_it_says_which_extra_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    with pytest.raises(ImportError, match=r"guard-integrations\[otel\]"):
+        OpenTelemetrySink()
