@@ -28,6 +28,8 @@ _MISTRAL: Final = re.compile(
     r"(?P<keys>[A-Za-z0-9]{32}(?![A-Za-z0-9_\-])(?:[\"'`,\s]{1,12}[A-Za-z0-9]{32}(?![A-Za-z0-9_\-]))*)"
 )
 """What code does with a key of Mistral, or with several."""
+_MOST: Final = 200
+"""Values of a file that are looked for again."""
 _ONE: Final = re.compile(r"[A-Za-z0-9]{32}")
 _PROSE: Final = frozenset({"authorization-header", "command-line-credentials", "password"})
 """Rules that read sentences, and take names in code for what they name."""
@@ -89,9 +91,9 @@ def find_secrets(text: str) -> tuple[Secret, ...]:
 
 
 @cache
-def _detector() -> RuleDetector:
-    rules = (rule for rule in builtin_rules() if rule.category is Category.SECRET and rule.id not in _PROSE)
-    return detector_of(GuardPolicy(), rules)
+def _detector(*, prose: bool = False) -> RuleDetector:
+    secret = (rule for rule in builtin_rules() if rule.category is Category.SECRET)
+    return detector_of(GuardPolicy(), (rule for rule in secret if prose or rule.id not in _PROSE))
 
 
 def _stands(rule: str, text: str, start: int, value: str) -> bool:
@@ -108,10 +110,16 @@ def _stands(rule: str, text: str, start: int, value: str) -> bool:
 
 
 def wherever(text: str, secrets: tuple[Secret, ...]) -> tuple[tuple[int, int], ...]:
-    """Where the secrets of a text stand, and all places where one of them stands again, unnoticed."""
-    values = {text[secret.start : secret.end] for secret in secrets}
+    """From where to where a text has something that must not be shown.
+
+    That is more than its secrets: they may stand again where no rule notices, and what is no finding in code, such as a
+    password beside its name, is not to be shown for it.
+    """
+    seen = [(secret.start, secret.end) for secret in secrets]
+    seen += [(finding.start, finding.end) for finding in _detector(prose=True).start().feed(text, final=True).findings]
+    values = sorted({text[start:end] for start, end in seen if start < end})[:_MOST]
     again = ((match.start(), match.end()) for value in values for match in re.finditer(re.escape(value), text))
-    return tuple(sorted({*((secret.start, secret.end) for secret in secrets), *again}))
+    return tuple(sorted({*seen, *again}))
 
 
 def masked(text: str, hidden: tuple[tuple[int, int], ...], start: int = 0) -> str:

@@ -76,6 +76,14 @@ def test_what_is_no_key_is_left_alone(text):
     assert not find_secrets(f"{text}\n")
 
 
+def test_what_is_no_finding_is_not_shown_either():
+    text = "db = connect(password='hunter" + "2!x', user='a')\ncurl -u admin:Tr0ub4dor" + "9 https://example.com\n"
+    shown = masked(text, wherever(text, find_secrets(text)))
+    assert "hunter2" not in shown
+    assert "Tr0ub4" not in shown
+    assert "user='a'" in shown
+
+
 @given(st.text(max_size=60), st.text(max_size=60), st.integers(0, 999))
 def test_wherever_a_key_stands_it_is_masked(before, after, seed):
     chosen = random.Random(seed)  # noqa: S311 - a sample, not a secret
