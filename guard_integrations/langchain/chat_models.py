@@ -3,7 +3,7 @@
 import hashlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import cache, partial
 from typing import Annotated, Any, Literal, Self
 
@@ -18,7 +18,6 @@ from langchain_core.runnables.utils import AnyConfigurableField
 from langchain_mistralai import ChatMistralAI
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from guard_integrations.core.model_errors import broken_off
 from guard_integrations.core.moderation.client import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrail_refusal, guardrails_payload
 from guard_integrations.core.moderation.verdict_hooks import VERDICT_HOOKS, VERDICT_HOOKS_ASYNC
@@ -33,7 +32,6 @@ from guard_integrations.langchain._errors import without_content
 from guard_integrations.langchain._flow import Call, counts_of, refusal_alone
 from guard_integrations.langchain._guards import Guards, OnBlock
 from guard_integrations.langchain._metadata import POLICY_PARAM
-from guard_integrations.langchain._output import ends
 from guard_integrations.langchain._structure import same
 
 __all__ = ["GuardedChatMistralAI"]
@@ -233,10 +231,8 @@ class GuardedChatMistralAI(ChatMistralAI):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         # The parent would report each chunk to the run manager as it came.
-        begin: Callable[[list[BaseMessage]], Iterator[ChatGenerationChunk]] = partial(
-            super()._stream, stop=stop, run_manager=None, **self._with_guardrails(kwargs)
-        )
-        for chunk in self._call(messages, kwargs, run_manager).stream(lambda clean: _to_its_end(begin(clean))):
+        begin = partial(super()._stream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
+        for chunk in self._call(messages, kwargs, run_manager).stream(begin):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
@@ -248,10 +244,8 @@ class GuardedChatMistralAI(ChatMistralAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        begin: Callable[[list[BaseMessage]], AsyncIterator[ChatGenerationChunk]] = partial(
-            super()._astream, stop=stop, run_manager=None, **self._with_guardrails(kwargs)
-        )
-        async for chunk in self._call(messages, kwargs, run_manager).astream(lambda clean: _ato_its_end(begin(clean))):
+        begin = partial(super()._astream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
+        async for chunk in self._call(messages, kwargs, run_manager).astream(begin):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
@@ -363,28 +357,6 @@ def _judge(error: Exception) -> Exception:
         if refusal is not None:
             return refusal
     return without_content(error)
-
-
-def _to_its_end(chunks: Iterator[ChatGenerationChunk]) -> Iterator[ChatGenerationChunk]:
-    """The same chunks, and an error where none of them ended the answer.
-
-    The parent skips what is no chunk of an answer, such as an error in mid-stream, and then the stream is over.
-    """
-    over = False
-    for chunk in chunks:
-        over = over or ends(chunk)
-        yield chunk
-    if not over:
-        raise broken_off()
-
-
-async def _ato_its_end(chunks: AsyncIterator[ChatGenerationChunk]) -> AsyncIterator[ChatGenerationChunk]:
-    over = False
-    async for chunk in chunks:
-        over = over or ends(chunk)
-        yield chunk
-    if not over:
-        raise broken_off()
 
 
 def _add(total: dict[str, Any], counts: dict[str, Any]) -> None:

@@ -25,6 +25,15 @@ from guard_integrations.llama_index import (
 from guard_integrations.testing.faults import Fault
 
 QUESTION = "What does the refund policy say?"
+# Two stand for all of them in the fast tests: each takes two seconds and more.
+MODES = [
+    pytest.param(
+        mode,
+        id=mode.value,
+        marks=[] if mode in {ResponseMode.COMPACT, ResponseMode.ACCUMULATE} else [pytest.mark.slow],
+    )
+    for mode in ResponseMode
+]
 
 
 async def answers(engine_of, mode):
@@ -39,7 +48,7 @@ async def answers(engine_of, mode):
     return [*found, str(streamed.query(QUESTION)), text]
 
 
-@pytest.mark.parametrize("mode", list(ResponseMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("mode", MODES)
 async def test_answers_over_clean_documents_are_unchanged_in_every_response_mode(
     index_of, guarded, plain_llm, mode, monkeypatch
 ):
@@ -58,7 +67,7 @@ async def test_answers_over_clean_documents_are_unchanged_in_every_response_mode
     assert await answers(guarded_engine, mode) == await answers(plain, mode)
 
 
-@pytest.mark.parametrize("mode", list(ResponseMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("mode", MODES)
 async def test_answers_are_clean_in_every_response_mode(index_of, guarded, mode, monkeypatch):
     monkeypatch.setattr(Settings, "_llm", guarded())
     index = index_of(f"The refund policy: write to {EMAIL} within thirty days.")

@@ -401,6 +401,16 @@ async def test_where_an_answer_is_shown_says_whether_code_is_left_alone(guarded)
 # -- moderation beside the generation --------------------------------------------------------------------------
 
 
+@pytest.fixture
+def dropped():
+    """Waits in the end for blocking calls that a hit has dropped, or they would reach the server of the next test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith(("guard-beside", "guard-reader")):
+            thread.join(10)
+
+
+@pytest.mark.usefixtures("dropped")
 async def test_an_input_that_is_moderated_beside_the_generation_changes_no_answer(guarded):
     assert set(await all_ways(guarded(concurrent=True), "Say exactly: all is well")) == {"all is well"}
     assert set(await all_ways(guarded(concurrent=True, on_block="refuse"), HARM)) == {REFUSAL}
@@ -421,6 +431,7 @@ async def one_way(llm, question, way):
             yield chunk.delta
 
 
+@pytest.mark.usefixtures("dropped")
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 async def test_both_run_at_once_and_nothing_is_shown_before_the_verdict(guarded, mistral_server, way):
     mistral_server.faults.add(Fault(path="/v1/chat/moderations", latency=0.3, times=None))
