@@ -171,10 +171,14 @@ class OutputSanitizer:
         return SanitizedValue(value=changed, findings=tuple(findings))
 
     def _with_key(self, text: str, key: str) -> Sanitized:
-        """Looks at a value as if it stood after its key in a text."""
-        detectors = [_After(f"{key}: ", detector) for detector in self._named]
-        stream = OutputStream([detectors], on_error=self.policy.on_error)
-        return Sanitized(text=stream.feed_last(text), findings=stream.findings)
+        """Looks at a value as if it stood after its key: in a sentence, else in JSON."""
+        done = Sanitized(text=text)
+        for before in (f"{key}: ", f'"{key}": "'):
+            stream = OutputStream([[_After(before, one) for one in self._named]], on_error=self.policy.on_error)
+            done = Sanitized(text=stream.feed_last(text), findings=stream.findings)
+            if done.findings:
+                break
+        return done
 
 
 class _After:

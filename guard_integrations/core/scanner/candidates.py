@@ -85,8 +85,11 @@ class Work:
         self.advance(match.order, match.start + 1)
 
     def decided(self, to: int) -> int:
-        """How far all is decided when the heads up to a place are: what may yet be cut short there is not."""
-        return min([to, *(one.head for one in self.refused if one.end > to)])
+        """How far all is decided when the matches up to a place are.
+
+        Not a head that may yet be cut short there, nor one whose match begins, after what it keeps, later.
+        """
+        return min([to, *(one.head for one in self.refused if one.end > to), *(one.head for one in self.queue)])
 
     def advance(self, order: int, at: int) -> None:
         """Queues a rule's next head that begins at `at` or later, unless it has one in the queue.

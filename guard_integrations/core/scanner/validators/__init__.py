@@ -32,6 +32,7 @@ VALIDATORS: Final[Mapping[str, Callable[[str], bool | int]]] = MappingProxyType(
         "mixed": secret.mixed,
         "nanp-phone": contact.nanp_phone,
         "password": secret.password,
+        "password-word": secret.password_word,
         "phone-number": contact.phone_number,
         "international-phone": contact.international_phone,
         "national-phone": contact.national_phone,

@@ -5,7 +5,7 @@ from collections import Counter
 from math import log2
 from typing import Final
 
-__all__ = ["entropy", "mixed", "password", "token", "url_credentials"]
+__all__ = ["entropy", "mixed", "password", "password_word", "token", "url_credentials"]
 
 _RANDOM: Final = 3.0
 """Bits a character, over the characters of the value itself; English words have about 2.5 at this length."""
@@ -20,6 +20,42 @@ _CODE: Final = re.compile(
 )
 _EXAMPLE_USERS: Final = frozenset({"user", "username", "myuser", "login", "name"})
 _EXAMPLE_PASSWORDS: Final = frozenset({"pass", "password", "passwd", "pwd", "mypassword", "token", "secret"})
+_NO_PASSWORDS: Final = frozenset(
+    [
+        "string",
+        "text",
+        "password",
+        "passwd",
+        "hidden",
+        "input",
+        "secret",
+        "required",
+        "optional",
+        "none",
+        "null",
+        "true",
+        "false",
+        "varchar",
+        "str",
+        "field",
+        "mask",
+        "value",
+        "invalid",
+        "incorrect",
+        "missing",
+        "empty",
+        "reset",
+        "forgot",
+        "change",
+        "unknown",
+        "undefined",
+        "wrong",
+        "expired",
+        "weak",
+        "username",
+    ]
+)
+"""What stands in a field for a password in a description of it, or an error about it."""
 _PREFIX: Final = 10
 _BODY: Final = 16
 """Characters of a token, at least, by which names are told from it, and its prefix, at most."""
@@ -70,6 +106,11 @@ def password(value: str) -> bool:
     lower, upper, digit = _has(value)
     sign = any(char in "!@#$%^&*+=?~" for char in value)
     return (lower or upper) and (digit or sign) and not _PLACEHOLDER.search(value) and not _CODE.fullmatch(value)
+
+
+def password_word(value: str) -> bool:
+    """What stands in a field for a password: anything that is no description, no placeholder and no address."""
+    return value.lower() not in _NO_PASSWORDS and not _PLACEHOLDER.search(value) and not _CODE.fullmatch(value)
 
 
 def url_credentials(value: str) -> bool:
