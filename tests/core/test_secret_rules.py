@@ -144,3 +144,11 @@ def test_a_head_whose_value_is_not_all_there_does_not_hide_another_ones():
     assert "".join([*map(stream.feed, text), stream.finish()]) == batch.text
     assert [one.rule for one in stream.findings] == [one.rule for one in batch.findings]
     assert len(batch.findings) == 2
+
+
+def test_a_head_beside_a_label_is_not_lost_while_its_value_comes():
+    text = "pubkey-" + made(35, "0123456789abcdef") + "~9V7Q~P" + made(29)
+    sanitizer = OutputSanitizer(GuardPolicy(allow=("something else",)))
+    batch = sanitizer.sanitize(text)
+    stream = sanitizer.stream()
+    assert "".join([*map(stream.feed, text), stream.finish()]) == batch.text == "[API_KEY][API_KEY]"

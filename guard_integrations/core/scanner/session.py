@@ -182,24 +182,37 @@ class RuleSession:
         Returns:
             How far everything is decided: the hold, or a place before it that needs more text.
         """
+        self._queue(hits, work)
+        beside = -1
+        while work.queue and work.queue[0][0] < work.hold:
+            match = work.pop()
+            start, order, _, _ = match
+            tried = max(self._next.get(order, 0), work.tried.get(order, 0))
+            if order == _FRESH:
+                if start == self._written.to:
+                    if not self._look_beside(start, work):
+                        return work.decided(start)
+                    beside = start
+            elif start < tried:
+                work.advance(order, tried)
+            elif (judged := self._judge(match, work)) is not None and not self._take(*judged, work):
+                to = work.decided(judged[0].head)
+                break
+        else:
+            to = work.decided(work.hold)
+        if to <= beside and self._fresh < 0:
+            # A head that begins there is not decided yet.
+            self._fresh = beside
+        return to
+
+    def _queue(self, hits: Hits, work: Work) -> None:
+        """The place beside what was replaced last, and the first head of each rule."""
         if self._fresh >= 0:
             work.push(self._fresh, _FRESH, self._fresh, self._fresh)
         for one, stretches in hits:
             if one.order not in self._open:
                 work.cursors[one.order] = Cursor(one, work.data, stretches)
                 work.advance(one.order, max(self._scan, self._next.get(one.order, 0)))
-        while work.queue and work.queue[0][0] < work.hold:
-            match = work.pop()
-            start, order, _, _ = match
-            tried = max(self._next.get(order, 0), work.tried.get(order, 0))
-            if order == _FRESH:
-                if start == self._written.to and not self._look_beside(start, work):
-                    return work.decided(start)
-            elif start < tried:
-                work.advance(order, tried)
-            elif (judged := self._judge(match, work)) is not None and not self._take(*judged, work):
-                return work.decided(judged[0].head)
-        return work.decided(work.hold)
 
     def _judge(self, match: Match, work: Work) -> tuple[Match, float] | None:
         """The match as far as it stands, and its score; or another one, which is to be taken before it."""
