@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_CHECK := $(VENV)/.installed-for-check
 CHECK  := '.[aws,azure,gcp,ray,redis,vault]' --group check
 
-.PHONY: demo test check lowest chaos fuzz lint format bench compare constraints clean
+.PHONY: demo test check lowest chaos fuzz lint format bench compare docs constraints clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt Makefile
@@ -77,6 +77,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done
+
+docs: $(STAMP)  ## the catalogue of rules, from the rules
+	@$(BIN)/python docs/make_rules.py
 
 PEERS := datafog presidio-analyzer scrubadub 'stackone-defender[onnx]' forcefield zn-gate detect-secrets nemoguardrails yara-python
 compare:  ## ours beside every peer that can be installed, in a throwaway environment; needs uv

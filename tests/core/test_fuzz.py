@@ -15,7 +15,8 @@ def test_a_short_run_of_the_fuzzer():
 
 @pytest.mark.slow
 def test_a_minute_of_the_fuzzer():
-    seed = int.from_bytes(os.urandom(3))
+    # As hypothesis does, CI repeats the same cases; elsewhere each run looks at others.
+    seed = 0 if os.environ.get("CI") else int.from_bytes(os.urandom(3))
     end = time.monotonic() + 60
     number = 0
     unsettled: list[str] = []
