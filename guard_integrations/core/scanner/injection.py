@@ -1,6 +1,9 @@
 """Rules, views and the model together: whether a text gives the assistant orders, where, and what becomes of it."""
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from operator import attrgetter
 from typing import Final
 
@@ -80,8 +83,9 @@ class InjectionScanner:
             score = max([score, *(one.score for one in found), *(window.score for window in windows)])
             modelled = [self._of_window(window, view) for window in windows if window.score >= self._threshold]
             # Where a rule has hit it says the same more narrowly; what is left of the window is read again when it is gone.
-            found += [one for one in modelled if not any(_overlap(one, other) for other in [*findings, *found])]
-            findings += (one for one in found if not any(_covers(other, one) for other in findings))
+            taken = _Reach((one.start, one.end) for one in (*findings, *found) if one.action is not Action.FLAG)
+            found += [one for one in modelled if taken.furthest(one.end) <= one.start]
+            findings += _new(found, findings)
             if view.name.endswith(_HIDING) and HIDDEN_RULE not in self._policy.disabled_rules:
                 findings.append(self._hidden(view))
         if read.overflow:
@@ -126,9 +130,15 @@ class InjectionScanner:
         # The shortest first: a window of sentences says nothing new about a sentence that was found by itself.
         found.sort(key=lambda window: window.end - window.start)
         kept: list[Window] = []
+        starts: list[int] = []
+        ends: list[int] = []
         for window in found:
-            if not any(window.start < other.end and other.start < window.end for other in kept):
+            # None of those kept overlap, so that their ends are in the order of their starts.
+            before = bisect_left(starts, window.end)
+            if before == 0 or ends[before - 1] <= window.start:
                 kept.append(window)
+                starts.insert(before, window.start)
+                ends.insert(before, window.end)
         return kept
 
     def _of_window(self, window: Window, view: View) -> Finding:
@@ -192,10 +202,32 @@ def _trimmed(text: str, start: int, end: int, found: Finding) -> tuple[int, int]
     return start, end
 
 
-def _overlap(one: Finding, other: Finding) -> bool:
-    return other.action is not Action.FLAG and one.start < other.end and other.start < one.end
+class _Reach:
+    """How far stretches of a text reach; a hostile one has many thousands of them.
+
+    Args:
+        spans: (start, end) of each, in any order.
+    """
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        ordered = sorted(spans)
+        self._starts = [start for start, _ in ordered]
+        self._ends = list(accumulate((end for _, end in ordered), max))
+
+    def furthest(self, before: int) -> int:
+        """The last end of those that start before a place; -1 where none does."""
+        count = bisect_left(self._starts, before)
+        return self._ends[count - 1] if count else -1
 
 
-def _covers(other: Finding, one: Finding) -> bool:
-    """Whether a finding in another view has said the same."""
-    return other.rule == one.rule and other.start <= one.start and one.end <= other.end
+def _new(found: list[Finding], known: list[Finding]) -> list[Finding]:
+    """What has not been said before, in this view or another, by the same rule of a stretch that holds this one."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for one in known:
+        spans.setdefault(one.rule, []).append((one.start, one.end))
+    reaches = {rule: _Reach(said) for rule, said in spans.items()}
+    new: dict[tuple[str, int, int], Finding] = {}
+    for one in found:
+        if one.rule not in reaches or reaches[one.rule].furthest(one.start + 1) < one.end:
+            new.setdefault((one.rule, one.start, one.end), one)
+    return list(new.values())
