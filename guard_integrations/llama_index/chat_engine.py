@@ -46,6 +46,15 @@ class GuardedChatEngine(BaseChatEngine):
     Raises:
         TypeError: when the engine has no memory that could be guarded.
         GuardBlocked: from its methods, when a rule blocks and `on_block` is `raise`.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import GuardedChatEngine
+        from llama_index.core.chat_engine import SimpleChatEngine
+
+        engine = GuardedChatEngine(SimpleChatEngine.from_defaults(llm=llm))
+        engine.chat("What is the capital of France?")
+        ```
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each thing a reader decides

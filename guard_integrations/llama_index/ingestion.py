@@ -35,6 +35,14 @@ class GuardTransformComponent(TransformComponent):
 
     Raises:
         GuardBlocked: when a guard refuses a document.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import GuardTransformComponent
+        from llama_index.core.ingestion import IngestionPipeline
+
+        nodes = IngestionPipeline(transformations=[GuardTransformComponent()]).run(documents=documents)
+        ```
     """
 
     guards: list[SerializeAsAny[GuardNodePostprocessor]] = Field(default_factory=_default_guards, min_length=1)

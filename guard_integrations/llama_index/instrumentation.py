@@ -71,6 +71,14 @@ class MetadataEventHandler(BaseEventHandler):
     Args:
         sink: takes each record, in a thread of its own (`QueuedSink`), so that it may be slow; where none is given, it
             is one JSON line to the logger `guard_integrations`.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import MetadataEventHandler
+        from llama_index.core.instrumentation import get_dispatcher
+
+        get_dispatcher().add_event_handler(MetadataEventHandler())
+        ```
     """
 
     sink: Annotated[RecordSink, AfterValidator(queued)] = Field(default=log_record, exclude=True)
@@ -222,6 +230,14 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
     Args:
         sink: takes each record, in a thread of its own (`QueuedSink`), so that it may be slow; where none is given, it
             is one JSON line to the logger `guard_integrations`.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import MetadataSpanHandler
+        from llama_index.core.instrumentation import get_dispatcher
+
+        get_dispatcher().add_span_handler(MetadataSpanHandler())
+        ```
     """
 
     sink: Annotated[RecordSink, AfterValidator(queued)] = Field(default=log_record, exclude=True)

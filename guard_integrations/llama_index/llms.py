@@ -127,6 +127,14 @@ class GuardedMistralAI(MistralAI):
         GuardBlocked: from a call, when a rule or moderation refuses what goes in or comes out.
         GuardUnavailable: from a call, when moderation could not judge.
         KeysExhausted: from a call, when no key could be used in time.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import GuardedMistralAI
+
+        llm = GuardedMistralAI(model="mistral-small-latest", on_block="refuse")
+        llm.complete("What is the capital of France?")
+        ```
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)

@@ -58,6 +58,14 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
 
     Raises:
         GuardBlocked: when a node hit and `on_injection` is `block`.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import InjectionGuardNodePostprocessor
+
+        engine = index.as_query_engine(llm=llm, node_postprocessors=[InjectionGuardNodePostprocessor(on_injection="filter")])
+        engine.query("What does the refund policy say?")
+        ```
     """
 
     on_injection: Literal["drop", "filter", "flag", "block"] = "drop"
@@ -122,6 +130,14 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
 
     Raises:
         GuardBlocked: when a rule's strategy is `block`.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import RedactionNodePostprocessor
+
+        engine = index.as_query_engine(llm=llm, node_postprocessors=[RedactionNodePostprocessor()])
+        engine.query("What does the refund policy say?")
+        ```
     """
 
     _sanitizer: OutputSanitizer = PrivateAttr()
@@ -171,6 +187,14 @@ class ModerationNodePostprocessor(GuardNodePostprocessor):
         MissingKeyError: when no moderator is given and the environment has no key.
         GuardBlocked: when a node is refused and `on_flagged` is `block`.
         GuardUnavailable: when a node could not be judged.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import ModerationNodePostprocessor
+
+        engine = index.as_query_engine(llm=llm, node_postprocessors=[ModerationNodePostprocessor()])
+        engine.query("What does the refund policy say?")
+        ```
     """
 
     on_flagged: Literal["drop", "flag", "block"] = "drop"

@@ -37,6 +37,14 @@ class GuardedQueryEngine(BaseQueryEngine):
 
     Raises:
         GuardBlocked: from its methods, when a rule blocks and `on_block` is `raise`.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import GuardedQueryEngine
+
+        engine = GuardedQueryEngine(index.as_query_engine(llm=llm))
+        engine.query("What does the refund policy say?")
+        ```
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each thing a reader decides

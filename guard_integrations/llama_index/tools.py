@@ -37,6 +37,15 @@ class GuardedTool(FunctionTool):
 
     Raises:
         GuardBlocked: from a call, when a rule blocks an argument or the result; an agent answers that to its model.
+
+    Example:
+        ```python
+        from guard_integrations.llama_index import GuardedTool
+        from llama_index.core.tools import FunctionTool
+
+        tool = GuardedTool(FunctionTool.from_defaults(search), spotlight=True)
+        tool.call(query="refunds")
+        ```
     """
 
     def __init__(
