@@ -270,7 +270,7 @@ async def test_blocked_turns_are_raised_or_refused(plain_llm):
 
 async def test_memory_keeps_the_refusal_alone(guarded):
     """A guarded model refuses in mid-stream: whatever had been shown, memory and state keep the refusal."""
-    text = "Say exactly: " + "This is fine and harmless talk. " * 20 + "I will kill you"
+    text = "Say exactly: " + "The weather was lovely in June. " * 20 + "I will kill you"
     for engine_of in (lambda engine: engine, GuardedChatEngine):
         engine = engine_of(simple(guarded(moderation="output", on_block="refuse")))
         shown = "".join(engine.stream_chat(text).response_gen)
