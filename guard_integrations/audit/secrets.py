@@ -31,7 +31,7 @@ _MISTRAL: Final = re.compile(
 _MOST: Final = 200
 """Values of a file that are looked for again."""
 _ONE: Final = re.compile(r"[A-Za-z0-9]{32}")
-_PROSE: Final = frozenset({"authorization-header", "command-line-credentials", "password"})
+_PROSE: Final = frozenset({"authorization-header", "command-line-credentials", "password", "password-field"})
 """Rules that read sentences, and take names in code for what they name."""
 _SHAPELESS: Final = frozenset({"generic-secret", "mistral-key"})
 """Rules that know a value by its name, not by its form."""

@@ -11,12 +11,14 @@ from guard_integrations.audit.names import KEY_NAME
 from guard_integrations.audit.source import SourceFile
 from guard_integrations.audit.walk import is_env, is_env_example
 from guard_integrations.core.findings import Severity
+from guard_integrations.core.scanner.validators.secret import mixed
 
 __all__ = ["HARD_CODED_KEY", "KEY_FROM_ELSEWHERE"]
 
 _FILES: Final = re.compile(
     r"(?:^|\.)(?:open|json\.load|tomllib\.load|yaml\.(?:safe_)?load|read_text|read_bytes)$|ArgumentParser\(\)\.parse_args$"
 )
+_RANDOM: Final = re.compile(r"[A-Za-z0-9_\-]{24,}")
 _MOUNTED: Final = re.compile(r"secret|vault|credentials/", re.IGNORECASE)
 
 
@@ -25,6 +27,25 @@ def _hard_coded(file: SourceFile) -> Iterator[Hit]:
         return  # where keys belong; GI002 looks whether it is ignored
     for secret in file.secrets:
         yield file.hit(secret, f"A secret ({secret.rule}) is written into the file.")
+    if file.language is Language.PYTHON:
+        yield from _handed_on(file)
+
+
+def _handed_on(file: SourceFile) -> Iterator[Hit]:
+    """A text that looks made at random, under a name that says nothing, and handed on as a key."""
+    for call in file.python.calls:
+        for keyword in call.keywords:
+            if keyword.arg is None or not KEY_NAME.search(keyword.arg):
+                continue
+            for origin in file.python.origins(keyword.value):
+                if (
+                    isinstance(origin, ast.Constant)
+                    and _RANDOM.fullmatch(str(origin.value))
+                    and mixed(str(origin.value))
+                ):
+                    hit = file.hit(origin, "A key is written into the file, and handed on from here.")
+                    if not any(hit.start <= secret.start < hit.end for secret in file.secrets):
+                        yield hit
 
 
 HARD_CODED_KEY: Final = Check(
@@ -43,6 +64,7 @@ HARD_CODED_KEY: Final = Check(
     languages=frozenset(Language),
     bad=(
         python(f'from mistralai import Mistral\n\nclient = Mistral(api_key="{KEY}")\n'),
+        python(f'from mistralai import Mistral\n\nK = "{KEY}"\nclient = Mistral(api_key=K)\n'),
         script(f'const client = new Mistral({{ apiKey: "{KEY}" }});\n'),
         Example(files={"Dockerfile": f"FROM python:3.12\nENV MISTRAL_API_KEY={KEY}\n"}),
         Example(files={"compose.yaml": f"services:\n  app:\n    environment:\n      MISTRAL_API_KEY: {KEY}\n"}),
@@ -59,6 +81,7 @@ HARD_CODED_KEY: Final = Check(
     good=(
         python('import os\nfrom mistralai import Mistral\n\nclient = Mistral(api_key=os.environ["MISTRAL_API_KEY"])\n'),
         python('client = Mistral(api_key="your_api_key_goes_right_here_thx")\n'),
+        python('import os\nK = "MISTRAL_API_KEY"\nclient = Mistral(api_key=os.environ[K])\n'),
         Example(
             files={"compose.yaml": "services:\n  app:\n    environment:\n      MISTRAL_API_KEY: ${MISTRAL_API_KEY}\n"}
         ),
