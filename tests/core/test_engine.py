@@ -13,7 +13,7 @@ from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, Inpu
 from guard_integrations.core.findings import Action
 from guard_integrations.core.scanner import engine, linear, session
 from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
-from guard_integrations.core.scanner.rule import Context, Rule, load_pack, rules_of
+from guard_integrations.core.scanner.rule import Context, Rule, Run, load_pack, rules_of
 from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
 
 BASIC_IN, BASIC_OUT = InputSanitizer(GuardPolicy.basic()), OutputSanitizer(GuardPolicy.basic())
@@ -307,3 +307,19 @@ def test_what_is_found_beside_labels_does_not_make_the_search_grow(monkeypatch):
         RuleDetector(RuleSet(rules), treatments).start().feed(text, final=True)
         numbers.append(len(calls))
     assert numbers[1] < 9 * numbers[0]
+
+
+def test_a_value_beside_a_label_that_is_not_all_there_is_looked_for_again():
+    first = a_rule(id="first", pattern=r"q-\d\dE", label="[FIRST]")
+    tailed = a_rule(id="tailed", lead=r"\W", pattern="key_", tail=(Run(run="[a-z]"),))
+    text = "q-18Ekey_abc def"
+    made = RuleDetector(
+        RuleSet([first, tailed]),
+        {rule.id: Treatment(action=Action.FILTER, label=rule.label) for rule in (first, tailed)},
+        allowed=frozenset({"something else"}),
+    )
+    whole = made.start().feed(text, final=True)
+    assert [text[one.start : one.end] for one in whole.findings] == ["q-18E", "key_abc"]
+    session = made.start()
+    steps = [session.feed(char) for char in text] + [session.feed("", final=True)]
+    assert [edit for step in steps for edit in step.edits] == list(whole.edits)
