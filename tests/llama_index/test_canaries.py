@@ -247,8 +247,10 @@ async def test_chat_engines_leave_none(embedding, seen):
     ):
         engine = GuardedChatEngine(make(), policy=POLICY)
         left = [engine.chat(f"{MAIL}?"), await engine.achat(f"{MAIL}?")]
-        streamed, astreamed = engine.stream_chat(f"{MAIL}?"), await engine.astream_chat(f"{MAIL}?")
-        left += [*streamed.response_gen, *[token async for token in astreamed.async_response_gen()]]
+        streamed = engine.stream_chat(f"{MAIL}?")
+        left += streamed.response_gen  # to its end: the next turn reads what it leaves in the memory
+        astreamed = await engine.astream_chat(f"{MAIL}?")
+        left += [token async for token in astreamed.async_response_gen()]
         assert nests(left, streamed, astreamed, engine.chat_history, seen(), wire.sent) == []
 
 
