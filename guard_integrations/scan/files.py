@@ -60,7 +60,9 @@ def located(path: str) -> tuple[fs.FileSystem, str]:
     raise Unreadable(f"{path}: no filesystem knows this address ({problem})")
 
 
-def discover(paths: Iterable[str], read_as: Format | None = None) -> Iterator[File]:
+def discover(
+    paths: Iterable[str], read_as: Format | None = None, *, passed_over: list[str] | None = None
+) -> Iterator[File]:
     """The files that paths name, in the order of the paths and, in folders, of their names.
 
     In a folder what has another suffix is passed over, and so is what is hidden. A file that is named itself is read
@@ -69,6 +71,7 @@ def discover(paths: Iterable[str], read_as: Format | None = None) -> Iterator[Fi
     Args:
         paths: files, folders, URIs, `STDIN`.
         read_as: how all of them are read, whatever their suffix.
+        passed_over: takes the paths of files in folders whose suffix says nothing.
 
     Raises:
         Unreadable: a path does not exist, or cannot be looked at.
@@ -90,6 +93,8 @@ def discover(paths: Iterable[str], read_as: Format | None = None) -> Iterator[Fi
                 changed = info.mtime_ns or 0
                 inside = info.path != inner
                 yield File(path=shown, name=name, format=kind, size=info.size or 0, inside=inside, changed=changed)
+            elif passed_over is not None:
+                passed_over.append(shown)
 
 
 def _listed(system: fs.FileSystem, inner: str, path: str) -> list[fs.FileInfo]:

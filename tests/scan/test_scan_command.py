@@ -80,3 +80,10 @@ def test_what_makes_no_sense_is_refused(corpus, arguments):
 def test_standard_input(corpus):
     found = [json.loads(line) for line in run("-", "--format", "jsonl", input=TEXT).stdout.splitlines()]
     assert {row["path"] for row in found} == {"-"}
+
+
+def test_files_that_are_not_scanned_are_counted(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "README").write_text(TEXT)
+    assert "1 files not scanned" in run(tmp_path, code=1).stderr
+    assert "not scanned" not in run(tmp_path, "--read-as", "text", code=1).stderr

@@ -161,11 +161,13 @@ def test_folders_give_what_can_be_read_and_is_not_hidden(tmp_path):
     for name in ("b.txt", "a.md", ".hidden.txt", "image.png", "deep/er/c.html", ".git/d.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert [(file.name, file.format) for file in discover([str(tmp_path)])] == [
+    passed_over = []
+    assert [(file.name, file.format) for file in discover([str(tmp_path)], passed_over=passed_over)] == [
         ("a.md", "markdown"),
         ("b.txt", "text"),
         ("deep/er/c.html", "html"),
     ]
+    assert passed_over == [str(tmp_path / "image.png")]
     assert [file.format for file in discover([str(tmp_path / "image.png")])] == ["text"]
 
 

@@ -176,8 +176,9 @@ def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
 
     problem = ""
     files: list[File] = []
+    passed_over: list[str] = []
     try:
-        files = list(discover(paths, read_as.value if read_as else None))
+        files = list(discover(paths, read_as.value if read_as else None, passed_over=passed_over))
     except Unreadable as error:
         problem = str(error)
     if problem or not files:
@@ -194,7 +195,7 @@ def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
         totals = run(files, done, [sink, *copies], column=asked.column, progress=progress)
     if store is not None and not totals.problems:
         store.clear()
-    _say(totals)
+    _say(totals, len(passed_over))
     return totals
 
 
@@ -260,12 +261,14 @@ def _progress(total: int) -> Iterator[Callable[["Totals"], object]]:
         yield lambda totals: bar.update(task, completed=totals.size, findings=totals.findings)
 
 
-def _say(totals: "Totals") -> None:
+def _say(totals: "Totals", passed_over: int) -> None:
     for problem in totals.problems:
         typer.echo(problem, err=True)
     said = f"{totals.files:,} files, {totals.rows:,} rows, {totals.size / 1e6:,.1f} MB: {totals.findings:,} findings"
     if totals.broken:
         said += f"; {totals.broken:,} rows broken"
+    if passed_over:
+        said += f"; {passed_over:,} files not scanned for their suffix (--read-as reads them, too)"
     typer.echo(said, err=True)
 
 
