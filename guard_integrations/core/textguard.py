@@ -8,34 +8,23 @@ from guard_integrations.core.findings import Finding, Sanitized, Stage
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.json_stream import JsonStream, TextSession
 from guard_integrations.core.sanitizer.output import OutputSanitizer
-from guard_integrations.core.sanitizer.stream import OutputStream
 from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault, Restorer
 from guard_integrations.errors import GuardBlocked
 
-__all__ = ["Checking", "Restoring", "Screening", "Session", "TextGuard"]
-
-
-class Session(Protocol):
-    """One text that arrives in pieces."""
-
-    def feed(self, chunk: str) -> str:
-        """What may go out now."""
-
-    def finish(self) -> str:
-        """What was still held."""
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What was found so far."""
+__all__ = ["Checking", "Restoring", "Screening", "TextGuard"]
 
 
 class TextGuard(Protocol):
     """What `AnswerGuard` needs to know of a sanitizer."""
 
-    def session(self) -> Session:
+    def session(self) -> TextSession:
         """A session for one text."""
+
+    def json(self, tool: str | None = None) -> TextSession:
+        """A session for the JSON of a tool's arguments; or of an answer, where there is no tool."""
 
     def text(self, text: str) -> Sanitized:
         """A whole text."""
@@ -83,9 +72,13 @@ class Checking:
     restore: bool = True
     restore_tools: Container[str] = ()
 
-    def session(self) -> Session:
+    def session(self) -> TextSession:
         """A session for one text."""
         return _Reporting(self.sanitizer.stream(restore=self.restore), self.sanitizer.policy)
+
+    def json(self, tool: str | None = None) -> TextSession:
+        """A session for the JSON of a tool's arguments; or of an answer, where there is no tool."""
+        return _Reporting(self.sanitizer.json_stream(restore=self._restores(tool)), self.sanitizer.policy)
 
     def text(self, text: str) -> Sanitized:
         """A whole text."""
@@ -96,18 +89,20 @@ class Checking:
 
     def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:  # noqa: ANN401 - as above
         """A tool's arguments, or JSON where there is no tool."""
-        restore = self.restore and (tool is None or tool in self.restore_tools)
         with _refusals_reported(self.sanitizer.policy):
-            clean = self.sanitizer.sanitize_value(value, restore=restore)
+            clean = self.sanitizer.sanitize_value(value, restore=self._restores(tool))
         report("output", clean.findings, self.sanitizer.policy)
         return clean.value, clean.findings
+
+    def _restores(self, tool: str | None) -> bool:
+        return self.restore and (tool is None or tool in self.restore_tools)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reporting:
     """A session that tells the observers, when it is over, what was found in it."""
 
-    session: OutputStream
+    session: TextSession
     policy: GuardPolicy
 
     def feed(self, chunk: str) -> str:
@@ -151,9 +146,13 @@ class Restoring:
     vault: PseudonymVault
     restore_tools: Container[str] = ()
 
-    def session(self) -> Session:
+    def session(self) -> TextSession:
         """A session for one text."""
-        return _RestoringSession(self.vault.restorer())
+        return self._start(None)
+
+    def json(self, tool: str | None = None) -> TextSession:
+        """A session for the JSON of a tool's arguments; or of an answer, where there is no tool."""
+        return _AsItIs() if self._stays(tool) else JsonStream(self._start)
 
     def text(self, text: str) -> Sanitized:
         """A whole text."""
@@ -161,9 +160,13 @@ class Restoring:
 
     def arguments(self, value: Any, tool: str | None) -> tuple[Any, tuple[Finding, ...]]:  # noqa: ANN401 - as above
         """A tool's arguments, or JSON where there is no tool."""
-        if tool is not None and tool not in self.restore_tools:
-            return value, ()
-        return map_strings(value, lambda text, _: self.vault.restore(text)), ()
+        return (value, ()) if self._stays(tool) else map_strings(value, self._start)
+
+    def _stays(self, tool: str | None) -> bool:
+        return tool is not None and tool not in self.restore_tools
+
+    def _start(self, _: str | None) -> TextSession:
+        return _RestoringSession(self.vault.restorer())
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +179,13 @@ class _RestoringSession:
 
     def finish(self) -> str:
         return self.restorer.finish()
+
+
+class _AsItIs:
+    findings: tuple[Finding, ...] = ()
+
+    def feed(self, chunk: str) -> str:
+        return chunk
+
+    def finish(self) -> str:
+        return ""

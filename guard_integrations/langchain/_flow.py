@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.flow import Flow, Give, Wait, agive, arun, give, run
-from guard_integrations.core.model_errors import without_traceback
+from guard_integrations.core.model_errors import broken_off, without_traceback
 from guard_integrations.core.moderation.pending import settled
 from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
 from guard_integrations.core.moderation.release import Release, abeside, beside
@@ -42,6 +42,7 @@ class Call:
             guardrail.
         as_json: whether JSON is asked for.
         counts: the run that what happens is counted in.
+        says_when_over: whether the model ends each of its streams with a reason; one that has none was broken off.
     """
 
     guards: Guards
@@ -49,6 +50,7 @@ class Call:
     judge: Callable[[Exception], Exception]
     as_json: bool
     counts: Run | None
+    says_when_over: bool
 
     def answer(self, ask: Callable[[list[BaseMessage]], ChatResult]) -> ChatResult:
         """The whole answer.
@@ -214,12 +216,17 @@ def _pieces(
     restoring = guards.restoring
     back = None if restoring is None else ChunkStream(AnswerGuard(restoring, as_json=call.as_json))
     over = False
+    said_so = not call.says_when_over
     refusal: GuardBlocked | None = None
     while refusal is None and (not over or release.pending):
         came = yield from _from_model(call, Wait.of(partial(reader.next, release.pending)))
         if isinstance(came, GuardBlocked):
             raise came
         over = over or came is Came.END
+        said_so = said_so or (not isinstance(came, Came) and ends(came))
+        if over and not said_so:
+            # LangChain passes over an error frame in silence, and after it the stream is over.
+            raise broken_off()
         for clean in _clean(guards, given, chunks, came):
             release.put(clean)
         if isinstance(came, Came):

@@ -1,14 +1,16 @@
 """The way out: a model's answer made safe, whole or piece by piece, in every place where it carries text."""
 
-import json
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, BaseMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from guard_integrations.core.findings import Finding
-from guard_integrations.core.textguard import Session, TextGuard
+from guard_integrations.core.textguard import TextGuard
 from guard_integrations.langchain._messages import CALL_KEYS, Channel, Content, map_content, map_value
+
+if TYPE_CHECKING:
+    from guard_integrations.core.sanitizer.json_stream import TextSession
 
 __all__ = ["AnswerGuard", "ChunkStream", "ends"]
 
@@ -22,7 +24,7 @@ class AnswerGuard:
     """One answer on its way out: `feed` its chunks and then `finish`, or hand it over `whole`.
 
     The visible text is one stream, over however many blocks it is spread. Thinking is another, which ends where
-    visible text begins. Tool calls are held until they are whole, and sanitised value by value, as is all JSON.
+    visible text begins. All JSON is sanitised value by value; that of tool calls is held until they are whole.
 
     Args:
         texts: what is done to each text.
@@ -32,8 +34,7 @@ class AnswerGuard:
     def __init__(self, texts: TextGuard, *, as_json: bool = False) -> None:
         self._texts = texts
         self.as_json = as_json
-        self._sessions: dict[Channel, Session] = {}
-        self._json: list[str] = []
+        self._sessions: dict[Channel, TextSession] = {}
         self._calls: AIMessageChunk | None = None
         self._findings: list[Finding] = []
         self._blocks = False
@@ -67,7 +68,7 @@ class AnswerGuard:
             return text
 
         map_content(content, collect)
-        for channel, tail in (("thinking", self._end("thinking")), ("text", self._end_text())):
+        for channel, tail in (("thinking", self._end("thinking")), ("text", self._end("text"))):
             if tail:
                 texts[last[channel]] += tail  # type: ignore[index] # what has a tail has been visited
         replaced = iter(texts)
@@ -136,7 +137,7 @@ class AnswerGuard:
         Raises:
             GuardBlocked: when the policy refuses the answer.
         """
-        thinking, text = self._end("thinking"), self._end_text()
+        thinking, text = self._end("thinking"), self._end("text")
         content: Content = text
         if self._blocks or thinking:
             content = [
@@ -178,17 +179,10 @@ class AnswerGuard:
     def _visit(self, channel: Channel, text: str) -> str:
         if channel == "value":
             return self._clean(text)
-        if channel == "text" and self.as_json:
-            self._json.append(text)
-            return ""
         if channel not in self._sessions:
-            self._sessions[channel] = self._texts.session()
+            as_json = self.as_json and channel == "text"
+            self._sessions[channel] = self._texts.json() if as_json else self._texts.session()
         return self._sessions[channel].feed(text)
-
-    def _end_text(self) -> str:
-        if self.as_json:
-            return self._json_text("".join(self._json))
-        return self._end("text")
 
     def _end_thinking(self) -> str:
         """What was held of thinking that is over, for visible text has begun."""
@@ -273,13 +267,11 @@ class AnswerGuard:
         return {**function, "arguments": clean}
 
     def _json_text(self, text: str, tool: str | None = None) -> str:
-        """A JSON text with each of its values made safe; a text that is not JSON is sanitised as text."""
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return self._clean(text)
-        clean = self.arguments(value, tool)
-        return text if clean == value else json.dumps(clean, ensure_ascii=False)
+        """A JSON text with each of its values made safe; what is no JSON is sanitised as text."""
+        session = self._texts.json(tool)
+        clean = session.feed(text) + session.finish()
+        self._findings.extend(session.findings)
+        return clean
 
     def _visit_value(self, _: Channel, text: str) -> str:
         return self._clean(text)

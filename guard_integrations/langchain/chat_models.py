@@ -344,6 +344,7 @@ class GuardedChatMistralAI(ChatMistralAI):
             judge=_judge,
             as_json=self._is_json(kwargs),
             counts=counts_of(run_manager),
+            says_when_over=True,
         )
 
     def _is_json(self, kwargs: dict[str, Any]) -> bool:

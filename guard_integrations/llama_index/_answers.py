@@ -14,8 +14,8 @@ from mistralai.client.types.basemodel import Unset
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.sanitizer.output import OutputSanitizer
-from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.textguard import Restoring
 
 __all__ = ["AnswerGuard", "Content", "Piece", "Restorer", "read"]
 
@@ -78,14 +78,12 @@ class AnswerGuard:
 
     Args:
         sanitizer: what makes a text safe.
-        as_json: whether the visible text is JSON, because JSON was asked for: it is held until it is whole.
+        as_json: whether the visible text is JSON, because JSON was asked for: it is sanitised value by value too.
     """
 
     def __init__(self, sanitizer: OutputSanitizer, *, as_json: bool = False) -> None:
         self._sanitizer = sanitizer
-        self._as_json = as_json
-        self._json: list[str] = []
-        self._text = sanitizer.stream(restore=False)
+        self._text = sanitizer.json_stream() if as_json else sanitizer.stream(restore=False)
         self._thinking = sanitizer.stream(restore=False)
         self._thinks = False
         self._findings: list[Finding] = []
@@ -103,8 +101,6 @@ class AnswerGuard:
         """
         raw = read(content)
         text = raw.text
-        if self._as_json:
-            self._json.append(text)
         thinking = self._thinking.feed(raw.thinking)
         self._thinks = self._thinks or bool(raw.thinking)
         if text and self._thinks:
@@ -113,7 +109,7 @@ class AnswerGuard:
             self._findings.extend(self._thinking.findings)
             self._thinking = self._sanitizer.stream(restore=False)
         return Piece(
-            text="" if self._as_json else self._text.feed(text),
+            text=self._text.feed(text),
             thinking=thinking,
             speaks=bool(text),
             tool_calls=tuple(self._call(call) for call in tool_calls or ()),
@@ -125,8 +121,7 @@ class AnswerGuard:
         Raises:
             GuardBlocked: when the policy refuses the answer.
         """
-        text = self._value("".join(self._json)) if self._as_json else self._text.finish()
-        return Piece(text=text, thinking=self._thinking.finish())
+        return Piece(text=self._text.finish(), thinking=self._thinking.finish())
 
     def _call(self, call: models.ToolCall) -> models.ToolCall:
         function = models.FunctionCall(name=call.function.name, arguments=self._value(call.function.arguments))
@@ -167,7 +162,7 @@ class Restorer:
     def _call(self, call: models.ToolCall) -> models.ToolCall:
         if call.function.name not in self._tools:
             return call
-        restored = map_strings(call.function.arguments, lambda text, _: self._vault.restore(text))
+        restored, _ = Restoring(self._vault, self._tools).arguments(call.function.arguments, call.function.name)
         function = models.FunctionCall(name=call.function.name, arguments=restored)
         return models.ToolCall(function=function, id=call.id, type=call.type, index=call.index)
 

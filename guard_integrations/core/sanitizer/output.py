@@ -1,19 +1,20 @@
 """Makes the model's answer safe to show."""
 
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar, get_args
 
 from guard_integrations.core.choices import require_choice
-from guard_integrations.core.findings import Finding, Sanitized, SanitizedValue
+from guard_integrations.core.findings import Sanitized, SanitizedValue
 from guard_integrations.core.policy import GuardPolicy, Strategy
+from guard_integrations.core.sanitizer.json_stream import JsonStream
+from guard_integrations.core.sanitizer.keyed import after_key
 from guard_integrations.core.sanitizer.redaction import REPLACED, treatments
 from guard_integrations.core.sanitizer.stream import OutputStream
 from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.catalogue import require_disabled_known
-from guard_integrations.core.scanner.detector import Detector, Session, Step
+from guard_integrations.core.scanner.detector import Detector
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.invisible import InvisibleDetector
 from guard_integrations.core.scanner.leak import LeakDetector
@@ -88,11 +89,12 @@ class OutputSanitizer:
             self._leaks(system_prompt, {rule.label for rule in rules}),
             # This looks for everything again: beside a label there may be what was not there before.
             (detector_of(self.policy, rules, vault=vault),),
-            # What has been written in another's stead may be the half of a link.
-            self._markup(render),
         )
         self._passes = tuple(detectors for detectors in passes if detectors)
-        self._named = (detector_of(self.policy, named, vault=vault),) if named else ()
+        # What has been written in another's stead may be the half of a link.
+        markup = self._markup(render)
+        self._last = (markup,) if markup else ()
+        self._named = detector_of(self.policy, named, vault=vault) if named else None
 
     def _invisible(self) -> tuple[Detector, ...]:
         if self.policy.profile == "basic":
@@ -141,8 +143,18 @@ class OutputSanitizer:
         Args:
             restore: whether the vault's tokens become values again.
         """
-        restorer = self._vault.restorer() if restore and self._vault is not None else None
-        return OutputStream(self._passes, restorer, on_error=self.policy.on_error)
+        return self._start(None, restore=restore)
+
+    def json_stream(self, *, restore: bool = False) -> JsonStream:
+        """A session for one JSON document that arrives in pieces, made safe value by value; see `sanitize_value`.
+
+        What is no JSON is made safe as the text it is. Where an answer stops being JSON after a part of it has been
+        shown, what follows is read together with that part.
+
+        Args:
+            restore: whether the vault's tokens become values again.
+        """
+        return JsonStream(partial(self._start, restore=restore))
 
     def sanitize_value(self, value: _Value, *, restore: bool = False) -> SanitizedValue[_Value]:
         """Makes a structure safe, string by string: a tool's arguments, JSON, a pydantic object.
@@ -158,53 +170,11 @@ class OutputSanitizer:
             GuardBlocked: a rule refuses one of the strings.
             GuardUnavailable: the structure is nested more than 100 deep.
         """
-        findings: list[Finding] = []
+        changed, findings = map_strings(value, partial(self._start, restore=restore))
+        return SanitizedValue(value=changed, findings=findings)
 
-        def change(text: str, key: str | None) -> str:
-            done = self.sanitize(text, restore=restore)
-            if not done.findings and key is not None and self._named:
-                done = self._with_key(text, key)
-            findings.extend(done.findings)
-            return done.text if done.findings or restore else text
-
-        changed: _Value = map_strings(value, change)
-        return SanitizedValue(value=changed, findings=tuple(findings))
-
-    def _with_key(self, text: str, key: str) -> Sanitized:
-        """Looks at a value as if it stood after its key: in a sentence, else in JSON."""
-        done = Sanitized(text=text)
-        for before in (f"{key}: ", f'"{key}": "'):
-            stream = OutputStream([[_After(before, one) for one in self._named]], on_error=self.policy.on_error)
-            done = Sanitized(text=stream.feed_last(text), findings=stream.findings)
-            if done.findings:
-                break
-        return done
-
-
-class _After:
-    """A detector, and session, for a whole text that is read as if something stood before it."""
-
-    def __init__(self, before: str, detector: Detector) -> None:
-        self._before = before
-        self._detector = detector
-
-    def start(self) -> Session:
-        return self
-
-    def feed(self, text: str, *, final: bool = False) -> Step:
-        found = self._detector.start().feed(self._before + text, final=final)
-        moved = len(self._before)
-        # What begins before the text takes its place from the beginning on.
-        return Step(
-            decided=len(text),
-            edits=tuple(
-                edit._replace(start=max(0, edit.start - moved), end=edit.end - moved)
-                for edit in found.edits
-                if edit.end > moved
-            ),
-            findings=tuple(
-                replace(finding, start=max(0, finding.start - moved), end=finding.end - moved)
-                for finding in found.findings
-                if finding.end > moved
-            ),
-        )
+    def _start(self, key: str | None, *, restore: bool) -> OutputStream:
+        """A session for a text, which is read after its key too where it has one."""
+        restorer = self._vault.restorer() if restore and self._vault is not None else None
+        keyed = () if key is None or self._named is None else (after_key(key, self._named),)
+        return OutputStream((*self._passes, *keyed, *self._last), restorer, on_error=self.policy.on_error)
