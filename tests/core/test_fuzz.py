@@ -41,3 +41,14 @@ def test_what_is_replaced_ends_the_number_that_ran_into_it():
     once = sanitizer.sanitize("Call +33 6 12 34 56 78 99A994083329I9DB now").text
     assert once == "Call [PHONE] [DRIVING_LICENCE] now"
     assert sanitizer.sanitize("is it 7c::X-2482300W?").text == "is it [IP][NATIONAL_ID]?"
+
+
+def test_a_word_of_context_counts_however_many_labels_stand_after_it():
+    password = "aFesybUnmdJjk2" + "RDCVAb"
+    text = f"kod pocztowy: 乌Q87 5GRV/W@k9.N😀redis://:{password}@cache:6379/0-ŷ89463265059F-8m__rs5_1-X_h09_漢"
+    sanitizer = OutputSanitizer()
+    batch = sanitizer.sanitize(text)
+    stream = sanitizer.stream()
+    joined = "".join([*map(stream.feed, text), stream.finish()])
+    assert [finding.rule for finding in batch.findings] == ["postal-code", "url-credentials", "postal-code"]
+    assert (joined, stream.findings) == (batch.text, batch.findings)

@@ -50,8 +50,9 @@ class Written:
                 continue  # another rule's match at the same place
             if start > last:
                 pieces.append(decode(data[max(last, back(data, start, room)) : start]))
+                room -= len(pieces[-1])
             pieces.append(label)
-            room -= len(pieces[-1]) + len(label)
+            room -= len(label)
             start = min(start, first)
             if room <= 0:
                 break
