@@ -6,10 +6,14 @@ What was found must still be told inside of the call, or nobody knows which call
 
 from collections.abc import Iterable
 from contextvars import ContextVar, Token
+from typing import Literal
 
 from llama_index.core.base.llms.types import ChatMessage
 
 from guard_integrations.core.findings import Finding
+from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.reports import report, report_blocked
+from guard_integrations.core.runs import count_policy
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._messages import GuardedTurn
 
@@ -32,6 +36,21 @@ class Admitted(list[ChatMessage]):
         """What was found in it."""
         self.blocked = blocked or turn.blocked
         """The refusal of the current turn; None when nothing in it was refused."""
+
+    def refuses(self, policy: GuardPolicy, on_block: Literal["raise", "refuse"]) -> bool:
+        """Whether a refusal is to be answered; tells what was found in the conversation, now that the call has begun.
+
+        Raises:
+            GuardBlocked: when a rule refuses the current turn, and `on_block` says so.
+        """
+        count_policy(policy.fingerprint)
+        report("input", self.findings, policy)
+        if self.blocked is None:
+            return False
+        report_blocked(self.blocked, "input", policy)
+        if on_block == "raise":
+            raise self.blocked
+        return True
 
 
 class found_before:  # noqa: N801 - a context manager

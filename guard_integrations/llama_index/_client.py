@@ -5,6 +5,8 @@ from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
+import httpx2
+from llama_index.llms.mistralai import MistralAI
 from mistralai.client import Mistral, models
 from mistralai.client.chat import Chat
 from mistralai.client.types.basemodel import UnrecognizedStr
@@ -12,16 +14,49 @@ from mistralai.client.types.basemodel import UnrecognizedStr
 from guard_integrations.core.flow import Flow, Give, Wait, agive, arun, give, run
 from guard_integrations.core.model_errors import broken_off
 from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
+from guard_integrations.core.moderation.verdict_hooks import VERDICT_HOOKS, VERDICT_HOOKS_ASYNC
+from guard_integrations.core.rotation.auth import KeyRingAuth
+from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.runs import current
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._answers import AnswerGuard, Piece
 from guard_integrations.llama_index._errors import without_content
 from guard_integrations.llama_index._guard import ModelGuard, ask
 
-__all__ = ["CONTENT_FILTER", "GuardedClient"]
+__all__ = ["CONTENT_FILTER", "GuardedClient", "fim_request", "mistral_client"]
 
 CONTENT_FILTER: Final = "content_filter"
 """Finish reason of an answer that a guard has replaced."""
+
+
+_CONNECT_RETRIES: Final = 2
+"""A connection that does not come about is tried again; answers 429 and 5xx are the key ring's to retry."""
+
+
+def mistral_client(ring: KeyRing, address: str, *, retries: int) -> Mistral:
+    """The SDK's own client, whose requests carry the ring's keys."""
+    auth = KeyRingAuth(ring, retries=retries)
+    return Mistral(
+        server_url=address,
+        client=httpx2.Client(
+            auth=auth,
+            follow_redirects=True,
+            event_hooks=VERDICT_HOOKS,
+            transport=httpx2.HTTPTransport(retries=_CONNECT_RETRIES),
+        ),
+        async_client=httpx2.AsyncClient(
+            auth=auth,
+            follow_redirects=True,
+            event_hooks=VERDICT_HOOKS_ASYNC,
+            transport=httpx2.AsyncHTTPTransport(retries=_CONNECT_RETRIES),
+        ),
+    )
+
+
+def fim_request(settings: MistralAI, prompt: str, suffix: str | None, stop: list[str] | None) -> dict[str, Any]:
+    """What `GuardedFim` sends for a model's settings."""
+    request = {"model": settings.model, "timeout_ms": int(settings.timeout * 1000), "prompt": prompt}
+    return {**request, "suffix": suffix or "", **({"stop": stop} if stop else {})}
 
 
 class GuardedClient:

@@ -15,7 +15,7 @@ from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardBlocked
 from guard_integrations.llama_index._values import Rewrite, rewrite_value
 
-__all__ = ["BLOCKED_TEXT", "GuardedTurn", "TurnGuard", "is_answer", "rewrite_message", "stage_of"]
+__all__ = ["BLOCKED_TEXT", "GuardedTurn", "TurnGuard", "is_answer", "rewrite_message", "stage_of", "user_message"]
 
 BLOCKED_TEXT: Final = "[BLOCKED]"
 """What stands in a conversation where an earlier turn was refused."""
@@ -60,6 +60,11 @@ def _rewrite_block(block: ContentBlock, rewrite: Rewrite) -> ContentBlock:
     if isinstance(block, ThinkingBlock):
         return block.model_copy(update={"content": block.content and rewrite(block.content)})
     return rewrite_value(block, rewrite)
+
+
+def user_message(text: str) -> ChatMessage:
+    """What a user says."""
+    return ChatMessage(role=MessageRole.USER, content=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

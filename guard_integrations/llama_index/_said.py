@@ -1,5 +1,6 @@
 """What a guarded model has said, as LlamaIndex's responses."""
 
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -17,7 +18,9 @@ from mistralai.client import models
 from guard_integrations.llama_index._answers import read
 from guard_integrations.llama_index._client import CONTENT_FILTER
 
-__all__ = ["Said", "completed", "completion_refused", "refused"]
+__all__ = [
+    "Said", "answered", "arefusing", "asaid_in", "completed", "completion_refused", "refused", "refusing", "said_in",
+]  # fmt: skip
 
 
 class Said:
@@ -99,13 +102,56 @@ def refused(refusal: str, *, streamed: bool = False, raw: models.CompletionEvent
     )
 
 
-def completion_refused(refusal: str, *, streamed: bool = False) -> CompletionResponse:
-    """The completion in place of one that was blocked."""
-    return CompletionResponse(
-        text=refusal,
-        delta=refusal if streamed else None,
-        raw={"choices": [{"finish_reason": CONTENT_FILTER}]},
+def refusing(refusal: str) -> Generator[ChatResponse, None, None]:
+    """A stream of nothing but the refusal."""
+    yield refused(refusal, streamed=True)
+
+
+async def arefusing(refusal: str) -> AsyncGenerator[ChatResponse, None]:
+    """The twin of `refusing`."""
+    yield refused(refusal, streamed=True)
+
+
+def answered(answer: models.ChatCompletionResponse, show_thinking: bool) -> ChatResponse:  # noqa: FBT001 - one switch, as MistralAI names it
+    """The response to a whole answer."""
+    said = Said(show_thinking)
+    for choice in answer.choices[:1]:
+        if choice.message is not None:
+            said.take(choice.message)
+    return ChatResponse(
+        message=said.message(answer.choices[0].finish_reason if answer.choices else None), raw=dict(answer)
     )
+
+
+def said_in(
+    events: Generator[models.CompletionEvent, None, None],
+    show_thinking: bool,  # noqa: FBT001 - as above
+) -> Generator[ChatResponse, None, None]:
+    """The responses to a streamed answer; closing them closes it."""
+    said = Said(show_thinking)
+    try:
+        for event in events:
+            yield said.add(event)
+    finally:
+        events.close()
+
+
+async def asaid_in(
+    events: AsyncGenerator[models.CompletionEvent, None],
+    show_thinking: bool,  # noqa: FBT001 - as above
+) -> AsyncGenerator[ChatResponse, None]:
+    """The twin of `said_in`."""
+    said = Said(show_thinking)
+    try:
+        async for event in events:
+            yield said.add(event)
+    finally:
+        await events.aclose()
+
+
+def completion_refused(refusal: str) -> CompletionResponse:
+    """The completion in place of one that was blocked."""
+    return CompletionResponse(text=refusal, raw={"choices": [{"finish_reason": CONTENT_FILTER}]})
 
 
 def completed(answer: models.ChatCompletionResponse) -> CompletionResponse:

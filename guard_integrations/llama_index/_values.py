@@ -24,8 +24,10 @@ Rewrite = Callable[[str], str]
 _Value = TypeVar("_Value")
 
 _HOLD_NO_TEXT: Final = (
-    type(None), bool, int, float, complex, bytes, Enum, date, time, timedelta, Decimal, UUID, PurePath, type,
+    type(None), bool, int, float, complex, Enum, date, time, timedelta, Decimal, UUID, type,
 )  # fmt: skip
+_TEMPLATES: Final = ("text_template", "metadata_template", "metadata_separator")
+"""Fields of a node that stand in what is read of it, between its text and its metadata."""
 
 
 def rewrite_value(value: _Value, rewrite: Rewrite) -> _Value:
@@ -37,8 +39,8 @@ def rewrite_value(value: _Value, rewrite: Rewrite) -> _Value:
     done: object
     if isinstance(value, _HOLD_NO_TEXT):
         done = value
-    elif isinstance(value, str):
-        done = rewrite(value)
+    elif isinstance(value, str | bytes | bytearray | PurePath):
+        done = _rewrite_text(value, rewrite)
     elif isinstance(value, BaseNode):
         done = rewrite_node(value, rewrite)
     elif isinstance(value, StreamingResponse | AsyncStreamingResponse):
@@ -56,6 +58,18 @@ def rewrite_value(value: _Value, rewrite: Rewrite) -> _Value:
     else:
         done = rewrite(str(value))
     return done  # type: ignore[return-value] # each branch but the last keeps the kind of what came in
+
+
+def _rewrite_text(value: str | bytes | bytearray | PurePath, rewrite: Rewrite) -> object:
+    """A text rewritten, as what it was: a string, a path, or bytes. Bytes that are no text stay as they are."""
+    if isinstance(value, str):
+        return rewrite(value)
+    if isinstance(value, PurePath):
+        return type(value)(rewrite(str(value)))
+    try:
+        return type(value)(rewrite(value.decode()).encode())
+    except UnicodeDecodeError:
+        return value
 
 
 def rewrite_node(node: BaseNode, rewrite: Rewrite, *, keys: frozenset[str] | None = None) -> BaseNode:
@@ -82,12 +96,25 @@ def rewrite_node(node: BaseNode, rewrite: Rewrite, *, keys: frozenset[str] | Non
         kind: [related(one) for one in info] if isinstance(info, list) else related(info)
         for kind, info in node.relationships.items()
     }
-    copy = node.model_copy(update={"metadata": cleaned(node.metadata), "relationships": relations})
+    update: dict[str, object] = {"metadata": cleaned(node.metadata), "relationships": relations}
+    for name in ("excluded_llm_metadata_keys", "excluded_embed_metadata_keys"):
+        # A key that is hidden stays hidden under its new name.
+        hidden = getattr(node, name)
+        update[name] = [rewrite(key) if keys is None or key in keys else key for key in hidden]
+    update |= {name: rewrite(text) for name in _TEMPLATES if (text := _own(node, name)) is not None}
+    copy = node.model_copy(update=update)
     if isinstance(copy, IndexNode) and isinstance(copy.obj, BaseNode):
         copy.obj = rewrite_node(copy.obj, rewrite, keys=keys)
     if has_text(node):
         return with_text(copy, rewrite(node.get_content(metadata_mode=MetadataMode.NONE)))
     return copy
+
+
+def _own(node: BaseNode, name: str) -> str | None:
+    """What a node has in a field of its own; None where it is as its class has it."""
+    field = type(node).model_fields.get(name)
+    own = getattr(node, name, None)
+    return own if field is not None and isinstance(own, str) and own != field.default else None
 
 
 def rewrite_tool_output(output: ToolOutput, rewrite: Rewrite) -> ToolOutput:

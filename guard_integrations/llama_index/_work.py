@@ -57,8 +57,7 @@ def begun(event: BaseEvent) -> Work | None:  # noqa: PLR0911 - one for each kind
                 messages=len(event.messages),
                 input_chars=sum(map(_message_chars, event.messages)),
             )
-        case LLMCompletionStartEvent() if not event.model_dict.get("is_chat_model", True):
-            # A chat model's `complete` is a chat, which has its own event; old versions do not say which it is.
+        case LLMCompletionStartEvent() if _is_no_chat(event):
             model = _model(event.model_dict)
             return Work(operation=Operation.CHAT, model=model, messages=1, input_chars=len(event.prompt))
         case EmbeddingStartEvent():
@@ -89,6 +88,15 @@ def ended(event: BaseEvent) -> tuple[Operation, dict[str, object]] | None:  # no
         case QueryEndEvent():
             return Operation.QUERY, _of_response(event.response)
     return None
+
+
+def _is_no_chat(event: LLMCompletionStartEvent) -> bool:
+    """Whether a completion is a request of its own.
+
+    A chat model's `complete` is a chat, which has its own event; old versions do not say which model it is. What the
+    model fills in between two texts is never a chat.
+    """
+    return not event.model_dict.get("is_chat_model", True) or "fill_in_middle" in (event.span_id or "")
 
 
 def _model(model_dict: dict[str, object]) -> str | None:

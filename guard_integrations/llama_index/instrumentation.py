@@ -15,10 +15,10 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
+from llama_index.core.bridge.pydantic import ConfigDict, Field
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.agent import AgentToolCallEvent
@@ -30,19 +30,17 @@ from llama_index.core.instrumentation.events.llm import (
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation.events.span import SpanDropEvent
-from pydantic import AfterValidator, SkipValidation
+from pydantic import SkipValidation
 
 from guard_integrations.core import runs
 from guard_integrations.core.forms import class_name, status_of
 from guard_integrations.core.records import (
-    Framework,
     Operation,
     RecordSink,
-    RequestRecord,
-    flushed,
     log_record,
     queued,
 )
+from guard_integrations.llama_index._records import RecordWriter
 from guard_integrations.llama_index._work import Work, begun, ended
 from guard_integrations.telemetry.exposure import warn_of_exposures
 
@@ -62,10 +60,9 @@ class _Book:
 
     open: OrderedDict[tuple[str, Operation], Work] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    dropped: int = 0
 
 
-class MetadataEventHandler(BaseEventHandler):
+class MetadataEventHandler(RecordWriter, BaseEventHandler):
     """Writes a record for each model call, embedding, retrieval, synthesis and query.
 
     Args:
@@ -81,7 +78,6 @@ class MetadataEventHandler(BaseEventHandler):
         ```
     """
 
-    sink: Annotated[RecordSink, AfterValidator(queued)] = Field(default=log_record, exclude=True)
     book: SkipValidation[_Book] = Field(default_factory=_Book, exclude=True, repr=False)
     """What has begun; a field, because pydantic takes a microsecond to find a private attribute."""
 
@@ -176,8 +172,7 @@ class MetadataEventHandler(BaseEventHandler):
                 "guardrails": counts.guardrails,
                 "policy": counts.policy,
             }
-        self._hand_over(
-            framework=Framework.LLAMA_INDEX,
+        self.write(
             operation=work.operation,
             at=work.at,
             run=work.run,
@@ -186,21 +181,6 @@ class MetadataEventHandler(BaseEventHandler):
             duration=time.monotonic() - work.began,
             **told,
         )
-
-    def _hand_over(self, **fields: Any) -> None:  # noqa: ANN401 - a record's fields, which the record checks
-        try:
-            self.sink(RequestRecord(**fields))
-        except Exception:  # noqa: BLE001 - a log never takes a request down
-            self.book.dropped += 1
-
-    @property
-    def dropped(self) -> int:
-        """How many records were lost: the sink had no room, or raised."""
-        return self.book.dropped + getattr(self.sink, "dropped", 0)
-
-    def flush(self, timeout: float = 5.0) -> bool:
-        """Waits for the sink, `timeout` seconds at most; gives whether it has taken every record."""
-        return flushed(self.sink, timeout)
 
 
 class MetadataSpan(BaseSpan):
@@ -221,7 +201,7 @@ class MetadataSpan(BaseSpan):
     operation: Operation
 
 
-class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
+class MetadataSpanHandler(BaseSpanHandler[MetadataSpan], RecordWriter):
     """Writes a record for each span: what ran, within what, how long, and the class of the error that ended it.
 
     Work that a `MetadataEventHandler` writes a record of gets no second one. Finished spans are not kept, whatever the
@@ -239,9 +219,6 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
         get_dispatcher().add_span_handler(MetadataSpanHandler())
         ```
     """
-
-    sink: Annotated[RecordSink, AfterValidator(queued)] = Field(default=log_record, exclude=True)
-    _dropped: int = PrivateAttr(default=0)
 
     def __init__(self, *, sink: RecordSink = log_record) -> None:
         super().__init__(open_spans={}, completed_spans=[], dropped_spans=[], current_span_ids={})
@@ -264,7 +241,11 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
     ) -> MetadataSpan:
         """Opens a span."""
         counts = runs.begin(_uuid(id_), _uuid(parent_span_id))
-        return MetadataSpan(id_=id_, parent_id=parent_span_id, operation=_operation(id_), counts=counts)
+        operation = _operation(id_)
+        outer = self.open_spans.get(parent_span_id or "")
+        if outer is not None and outer.operation is operation is Operation.TOOL:
+            outer.operation = Operation.CHAIN  # an agent's step that calls a tool: the tool has a span of its own
+        return MetadataSpan(id_=id_, parent_id=parent_span_id, operation=operation, counts=counts)
 
     def prepare_to_exit_span(
         self,
@@ -275,7 +256,7 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
         **_: object,
     ) -> MetadataSpan | None:
         """Ends a span."""
-        return self._write(id_, error=None)
+        return self._close(id_, error=None)
 
     def prepare_to_drop_span(
         self,
@@ -286,9 +267,9 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
         **_: object,
     ) -> MetadataSpan | None:
         """Ends a span that failed."""
-        return self._write(id_, error=class_name(err) if err is not None else "SpanDropped")
+        return self._close(id_, error=class_name(err) if err is not None else "SpanDropped")
 
-    def _write(self, id_: str, error: str | None) -> MetadataSpan | None:
+    def _close(self, id_: str, error: str | None) -> MetadataSpan | None:
         span = self.open_spans.get(id_)
         if span is None:
             return None
@@ -296,35 +277,21 @@ class MetadataSpanHandler(BaseSpanHandler[MetadataSpan]):
         counts.end()
         if counts.has_record:  # an event handler knows more of it
             return span
-        try:
-            record = RequestRecord(
-                framework=Framework.LLAMA_INDEX,
-                operation=span.operation,
-                at=span.at,
-                run=_uuid(span.id_),
-                parent=_uuid(span.parent_id),
-                duration=time.monotonic() - span.began,
-                error=error,
-                key=counts.key,
-                status=counts.status,
-                findings=counts.findings,
-                moderation=counts.moderation,
-                guardrails=counts.guardrails,
-                policy=counts.policy,
-            )
-            self.sink(record)
-        except Exception:  # noqa: BLE001 - a log never takes a request down
-            self._dropped += 1
+        self.write(
+            operation=span.operation,
+            at=span.at,
+            run=_uuid(span.id_),
+            parent=_uuid(span.parent_id),
+            duration=time.monotonic() - span.began,
+            error=error,
+            key=counts.key,
+            status=counts.status,
+            findings=counts.findings,
+            moderation=counts.moderation,
+            guardrails=counts.guardrails,
+            policy=counts.policy,
+        )
         return span
-
-    @property
-    def dropped(self) -> int:
-        """How many records were lost: the sink had no room, or raised."""
-        return self._dropped + getattr(self.sink, "dropped", 0)
-
-    def flush(self, timeout: float = 5.0) -> bool:
-        """Waits for the sink, `timeout` seconds at most; gives whether it has taken every record."""
-        return flushed(self.sink, timeout)
 
 
 def _operation(span_id: str) -> Operation:
@@ -335,16 +302,18 @@ def _operation(span_id: str) -> Operation:
         return Operation.QUERY
     if operation is Operation.AGENT and "agent" not in kind:
         return Operation.CHAIN
-    if operation is Operation.TOOL and "tool" not in kind:
+    if operation is Operation.TOOL and "tool" not in kind and "agent" not in kind:
         return Operation.CHAIN
     return operation
 
 
 _BY_METHOD: Final = {
-    **dict.fromkeys(("chat", "achat", "stream_chat", "astream_chat"), Operation.CHAT),
+    **dict.fromkeys(
+        ("chat", "achat", "stream_chat", "astream_chat", "fill_in_middle", "afill_in_middle"), Operation.CHAT
+    ),
     **dict.fromkeys(("query", "aquery"), Operation.QUERY),
     **dict.fromkeys(("retrieve", "aretrieve"), Operation.RETRIEVAL),
-    **dict.fromkeys(("call", "acall", "_run", "_arun"), Operation.TOOL),
+    **dict.fromkeys(("call", "acall", "_run", "_arun", "call_tool"), Operation.TOOL),
     **dict.fromkeys(("run", "run_step"), Operation.AGENT),
     **dict.fromkeys(
         ("get_query_embedding", "aget_query_embedding", "get_text_embedding", "aget_text_embedding",

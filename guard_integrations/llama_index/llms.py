@@ -1,11 +1,8 @@
 """`MistralAI` with guards around it, on every way in and out."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
-from functools import wraps
-from inspect import iscoroutinefunction
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal
 
-import httpx2
 from llama_index.core.base.llms.generic_utils import get_from_param_or_env
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -13,15 +10,12 @@ from llama_index.core.base.llms.types import (
     ChatResponseAsyncGen,
     ChatResponseGen,
     CompletionResponse,
-    CompletionResponseAsyncGen,
-    CompletionResponseGen,
     LLMMetadata,
-    MessageRole,
 )
 from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.constants import DEFAULT_TEMPERATURE
-from llama_index.core.llms.callbacks import llm_chat_callback
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode
 from llama_index.llms.mistralai import MistralAI
 from llama_index.llms.mistralai.base import (
@@ -30,65 +24,47 @@ from llama_index.llms.mistralai.base import (
     DEFAULT_MISTRALAI_MODEL,
     to_mistral_chatmessage,
 )
-from llama_index.llms.mistralai.utils import MISTRALAI_MODELS, is_mistralai_function_calling_model
 from llama_index_instrumentation import get_dispatcher
-from mistralai.client import Mistral, models
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from guard_integrations.core.choices import require_choice
-from guard_integrations.core.findings import Finding
 from guard_integrations.core.moderation import Moderator
 from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrails_payload
-from guard_integrations.core.moderation.verdict_hooks import VERDICT_HOOKS, VERDICT_HOOKS_ASYNC
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
-from guard_integrations.core.reports import report, report_blocked
-from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.ring import KeyRing
-from guard_integrations.core.runs import count_policy
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.markup import Render
-from guard_integrations.llama_index._admitted import Admitted, found_before
-from guard_integrations.llama_index._client import GuardedClient
+from guard_integrations.llama_index._admitted import Admitted
+from guard_integrations.llama_index._asking import (
+    GuardedStructuredLLM,
+    by_conversation,
+    by_prompt,
+    by_template,
+    cleaned,
+    untraced,
+)
+from guard_integrations.llama_index._client import GuardedClient, fim_request, mistral_client
 from guard_integrations.llama_index._guard import ModelGuard, Moderation
-from guard_integrations.llama_index._messages import TurnGuard
+from guard_integrations.llama_index._messages import TurnGuard, user_message
+from guard_integrations.llama_index._models import metadata_of
 from guard_integrations.llama_index._policy import PolicyField
-from guard_integrations.llama_index._said import Said, completed, completion_refused, refused
+from guard_integrations.llama_index._said import (
+    answered,
+    arefusing,
+    asaid_in,
+    completed,
+    completion_refused,
+    refused,
+    refusing,
+    said_in,
+)
 from guard_integrations.llama_index._spans import outside_spans
 
 __all__ = ["GuardedMistralAI"]
 
 _dispatcher = get_dispatcher(__name__)
-
-_CONTEXT_WINDOW = 128_000
-"""Tokens, for a model that LlamaIndex's table does not know."""
-
-_CONNECT_RETRIES = 2
-"""A connection that does not come about is tried again; answers 429 and 5xx are the key ring's to retry."""
-
-
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-def _with_clean_arguments(method: _Method) -> _Method:
-    """The parent's method, whose events hold the arguments of the prompt, called with arguments that are safe."""
-
-    @wraps(method)
-    def clean(self: "GuardedMistralAI", *args: Any, **arguments: Any) -> Any:  # noqa: ANN401 - the parent's signature
-        safe, findings = self._clean_arguments(arguments)
-        with found_before(findings):
-            return method(self, *args, **safe)
-
-    @wraps(method)
-    async def aclean(self: "GuardedMistralAI", *args: Any, **arguments: Any) -> Any:  # noqa: ANN401 - as above
-        safe, findings = self._clean_arguments(arguments)
-        with found_before(findings):
-            return await method(self, *args, **safe)
-
-    chosen = aclean if iscoroutinefunction(method) else clean
-    del chosen.__wrapped__  # or pydantic, and LlamaIndex, would look through it
-    return cast("_Method", outside_spans(chosen))
 
 
 class GuardedMistralAI(MistralAI):
@@ -228,25 +204,7 @@ class GuardedMistralAI(MistralAI):
             restore_tools=frozenset(restore_tools),
             refusal=self.policy.refusal if on_block == "refuse" else None,
         )
-        auth = KeyRingAuth(ring, retries=max_retries)
-        self._guarded = GuardedClient(
-            Mistral(
-                server_url=address,
-                client=httpx2.Client(
-                    auth=auth,
-                    follow_redirects=True,
-                    event_hooks=VERDICT_HOOKS,
-                    transport=httpx2.HTTPTransport(retries=_CONNECT_RETRIES),
-                ),
-                async_client=httpx2.AsyncClient(
-                    auth=auth,
-                    follow_redirects=True,
-                    event_hooks=VERDICT_HOOKS_ASYNC,
-                    transport=httpx2.AsyncHTTPTransport(retries=_CONNECT_RETRIES),
-                ),
-            ),
-            self._guard,
-        )
+        self._guarded = GuardedClient(mistral_client(ring, address, retries=max_retries), self._guard)
         self._client = self._guarded  # type: ignore[assignment] # it has all that MistralAI asks of a client
 
     @classmethod
@@ -257,15 +215,7 @@ class GuardedMistralAI(MistralAI):
     @property
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex asks about a model; one that its table does not know gets defaults instead of an error."""
-        known = self.model.split(":")[1] if self.model.startswith("ft:") else self.model
-        window = MISTRALAI_MODELS.get(known)
-        return LLMMetadata(
-            context_window=window or _CONTEXT_WINDOW,
-            num_output=self.max_tokens,
-            is_chat_model=True,
-            model_name=self.model,
-            is_function_calling_model=window is None or is_mistralai_function_calling_model(self.model),
-        )
+        return metadata_of(self.model, self.max_tokens)
 
     @property
     def _model_kwargs(self) -> dict[str, Any]:
@@ -312,59 +262,25 @@ class GuardedMistralAI(MistralAI):
         responses: ChatResponseAsyncGen = await self._guarded_astream_chat(turn, **kwargs)
         return responses
 
-    @outside_spans
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ANN401, FBT001, FBT002 - the parent's signature
-        """Answers a prompt.
+    complete = cleaned(MistralAI.complete, by_prompt)
+    acomplete = cleaned(MistralAI.acomplete, by_prompt)
+    stream_complete = cleaned(MistralAI.stream_complete, by_prompt)
+    astream_complete = cleaned(MistralAI.astream_complete, by_prompt)
+    predict = cleaned(MistralAI.predict, by_template)
+    apredict = cleaned(MistralAI.apredict, by_template)
+    stream = cleaned(MistralAI.stream, by_template)
+    astream = cleaned(MistralAI.astream, by_template)
+    structured_predict = cleaned(MistralAI.structured_predict, by_template)
+    astructured_predict = cleaned(MistralAI.astructured_predict, by_template)
+    stream_structured_predict = cleaned(MistralAI.stream_structured_predict, by_template)
+    astream_structured_predict = cleaned(MistralAI.astream_structured_predict, by_template)
+    predict_and_call = cleaned(MistralAI.predict_and_call, by_conversation)
+    apredict_and_call = cleaned(MistralAI.apredict_and_call, by_conversation)
+    _prepare_chat_with_tools = untraced(MistralAI._prepare_chat_with_tools)  # noqa: SLF001 - the parent's
 
-        Raises:
-            GuardBlocked: when a rule or moderation refuses the prompt or the answer.
-        """
-        clean, found = self._prompt(prompt)
-        with found:
-            completion: CompletionResponse = super().complete(clean, formatted, **kwargs)
-        return completion
-
-    @outside_spans
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: ANN401, FBT001, FBT002 - as above
-        """The twin of `complete`."""
-        clean, found = self._prompt(prompt)
-        with found:
-            completion: CompletionResponse = await super().acomplete(clean, formatted, **kwargs)
-        return completion
-
-    @outside_spans
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:  # noqa: ANN401, FBT001, FBT002 - as above
-        """Answers a prompt in pieces.
-
-        Raises:
-            GuardBlocked: when a rule or moderation refuses the prompt; the answer, from the generator that is read.
-        """
-        clean, found = self._prompt(prompt)
-        with found:
-            completions: CompletionResponseGen = super().stream_complete(clean, formatted, **kwargs)
-        return completions
-
-    @outside_spans
-    async def astream_complete(
-        self,
-        prompt: str,
-        formatted: bool = False,  # noqa: FBT001, FBT002 - as above
-        **kwargs: Any,  # noqa: ANN401 - as above
-    ) -> CompletionResponseAsyncGen:
-        """The twin of `stream_complete`."""
-        clean, found = self._prompt(prompt)
-        with found:
-            completions: CompletionResponseAsyncGen = await super().astream_complete(clean, formatted, **kwargs)
-        return completions
-
-    predict = _with_clean_arguments(MistralAI.predict)
-    apredict = _with_clean_arguments(MistralAI.apredict)
-    stream = _with_clean_arguments(MistralAI.stream)
-    astream = _with_clean_arguments(MistralAI.astream)
-    structured_predict = _with_clean_arguments(MistralAI.structured_predict)
-    astructured_predict = _with_clean_arguments(MistralAI.astructured_predict)
-    stream_structured_predict = _with_clean_arguments(MistralAI.stream_structured_predict)
-    astream_structured_predict = _with_clean_arguments(MistralAI.astream_structured_predict)
+    def as_structured_llm(self, output_cls: type[BaseModel], **kwargs: Any) -> GuardedStructuredLLM:  # noqa: ANN401 - the parent's signature
+        """This model, answering with objects of one class."""
+        return GuardedStructuredLLM(llm=self, output_cls=output_cls, **kwargs)
 
     def fill_in_middle(self, prompt: str, suffix: str, stop: list[str] | None = None) -> CompletionResponse:
         """What stands between a prompt and a suffix, by a model that can.
@@ -372,114 +288,57 @@ class GuardedMistralAI(MistralAI):
         Raises:
             GuardBlocked: when a rule or moderation refuses the prompt, the suffix or the answer.
         """
-        clean, tail = self._clean(prompt), self._clean(suffix)
-        if clean is None or tail is None:
-            return completion_refused(self.policy.refusal)
-        return completed(self._guarded.fim.complete(**self._fim(clean, tail, stop)))
+        turn = Admitted(self._turns.messages([user_message(prompt), user_message(suffix)]))
+        completion: CompletionResponse = self._guarded_fill_in_middle(turn[0].content or "", turn, stop)
+        return completion
 
     async def afill_in_middle(self, prompt: str, suffix: str, stop: list[str] | None = None) -> CompletionResponse:
         """The twin of `fill_in_middle`."""
-        clean, tail = self._clean(prompt), self._clean(suffix)
-        if clean is None or tail is None:
+        turn = Admitted(self._turns.messages([user_message(prompt), user_message(suffix)]))
+        completion: CompletionResponse = await self._guarded_afill_in_middle(turn[0].content or "", turn, stop)
+        return completion
+
+    @_dispatcher.span
+    @llm_completion_callback()
+    def _guarded_fill_in_middle(self, prompt: str, turn: Admitted, stop: list[str] | None) -> CompletionResponse:
+        if turn.refuses(self.policy, self.on_block):
             return completion_refused(self.policy.refusal)
-        return completed(await self._guarded.fim.complete_async(**self._fim(clean, tail, stop)))
+        return completed(self._guarded.fim.complete(**fim_request(self, prompt, turn[1].content, stop)))
+
+    @_dispatcher.span
+    @llm_completion_callback()
+    async def _guarded_afill_in_middle(self, prompt: str, turn: Admitted, stop: list[str] | None) -> CompletionResponse:
+        if turn.refuses(self.policy, self.on_block):
+            return completion_refused(self.policy.refusal)
+        return completed(await self._guarded.fim.complete_async(**fim_request(self, prompt, turn[1].content, stop)))
 
     @_dispatcher.span
     @llm_chat_callback()
     def _guarded_chat(self, messages: Admitted, **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - the API's own options
-        if self._refuses(messages):
+        if messages.refuses(self.policy, self.on_block):
             return refused(self.policy.refusal)
-        return self._response(self._guarded.chat.complete(**self._request(messages, kwargs)))
+        return answered(self._guarded.chat.complete(**self._request(messages, kwargs)), self.show_thinking)
 
     @_dispatcher.span
     @llm_chat_callback()
     async def _guarded_achat(self, messages: Admitted, **kwargs: Any) -> ChatResponse:  # noqa: ANN401 - as above
-        if self._refuses(messages):
+        if messages.refuses(self.policy, self.on_block):
             return refused(self.policy.refusal)
-        return self._response(await self._guarded.chat.complete_async(**self._request(messages, kwargs)))
+        return answered(await self._guarded.chat.complete_async(**self._request(messages, kwargs)), self.show_thinking)
 
     @_dispatcher.span
     @llm_chat_callback()
     def _guarded_stream_chat(self, messages: Admitted, **kwargs: Any) -> ChatResponseGen:  # noqa: ANN401 - as above
-        if self._refuses(messages):
-            return (response for response in (refused(self.policy.refusal, streamed=True),))
-        events = self._guarded.chat.stream(**self._request(messages, kwargs))
-
-        def responses() -> Generator[ChatResponse, None, None]:
-            said = Said(self.show_thinking)
-            try:
-                for event in events:
-                    yield said.add(event)
-            finally:
-                events.close()
-
-        return responses()
+        if messages.refuses(self.policy, self.on_block):
+            return refusing(self.policy.refusal)
+        return said_in(self._guarded.chat.stream(**self._request(messages, kwargs)), self.show_thinking)
 
     @_dispatcher.span
     @llm_chat_callback()
     async def _guarded_astream_chat(self, messages: Admitted, **kwargs: Any) -> ChatResponseAsyncGen:  # noqa: ANN401 - as above
-        if self._refuses(messages):
-            return _one(refused(self.policy.refusal, streamed=True))
-        events = await self._guarded.chat.stream_async(**self._request(messages, kwargs))
-
-        async def responses() -> AsyncGenerator[ChatResponse, None]:
-            said = Said(self.show_thinking)
-            try:
-                async for event in events:
-                    yield said.add(event)
-            finally:
-                await events.aclose()
-
-        return responses()
-
-    def _refuses(self, admitted: Admitted) -> bool:
-        """Whether a refusal is to be answered; tells what was found in the conversation, now that the call has begun.
-
-        Raises:
-            GuardBlocked: when a rule refuses the current turn and there is no refusal.
-        """
-        count_policy(self.policy.fingerprint)
-        report("input", admitted.findings, self.policy)
-        blocked = admitted.blocked
-        if blocked is None:
-            return False
-        report_blocked(blocked, "input", self.policy)
-        if self.on_block == "raise":
-            raise blocked
-        return True
-
-    def _prompt(self, prompt: str) -> tuple[str, found_before]:
-        turn = self._turns.messages([ChatMessage(role=MessageRole.USER, content=prompt)])
-        return turn.messages[0].content or "", found_before(turn.findings, turn.blocked)
-
-    def _clean(self, prompt: str) -> str | None:
-        """A text made safe; None where it is blocked and a refusal is to be answered.
-
-        Raises:
-            GuardBlocked: when a rule refuses it and there is no refusal.
-        """
-        admitted = Admitted(self._turns.messages([ChatMessage(role=MessageRole.USER, content=prompt)]))
-        return None if self._refuses(admitted) else admitted[0].content or ""
-
-    def _clean_arguments(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
-        return self._turns.arguments(arguments, refuses=self.on_block == "refuse")
+        if messages.refuses(self.policy, self.on_block):
+            return arefusing(self.policy.refusal)
+        return asaid_in(await self._guarded.chat.stream_async(**self._request(messages, kwargs)), self.show_thinking)
 
     def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {"messages": to_mistral_chatmessage(messages), **self._get_all_kwargs(**kwargs)}
-
-    def _fim(self, prompt: str, suffix: str, stop: list[str] | None) -> dict[str, Any]:
-        request = {"model": self.model, "prompt": prompt, "suffix": suffix, "timeout_ms": int(self.timeout * 1000)}
-        return {**request, "stop": stop} if stop else request
-
-    def _response(self, answer: models.ChatCompletionResponse) -> ChatResponse:
-        said = Said(self.show_thinking)
-        for choice in answer.choices[:1]:
-            if choice.message is not None:
-                said.take(choice.message)
-        return ChatResponse(
-            message=said.message(answer.choices[0].finish_reason if answer.choices else None), raw=dict(answer)
-        )
-
-
-async def _one(response: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401 - a chat's response, or a completion's
-    yield response

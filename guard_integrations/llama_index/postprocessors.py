@@ -130,6 +130,7 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
 
     Raises:
         GuardBlocked: when a rule's strategy is `block`.
+        GuardUnavailable: in another process than that of its vault.
 
     Example:
         ```python
@@ -140,10 +141,16 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         ```
     """
 
+    pseudonyms: str | None = None
+    """Which vault's tokens are in its nodes, so that caches tell two of them apart."""
     _sanitizer: OutputSanitizer = PrivateAttr()
+    _vaultless: bool = PrivateAttr(default=False)
 
     def __init__(self, *, vault: PseudonymVault | None = None, **settings: Any) -> None:  # noqa: ANN401 - pydantic validates them
         super().__init__(**settings)
+        self._vaultless = vault is None and self.pseudonyms is not None
+        if vault is not None:
+            self.pseudonyms = vault.name
         named = dict.fromkeys(("pii", "secret"), Strategy.PSEUDONYMISE) if vault is not None else {}
         changes = {"actions": _REDACTION, "strategies": {**named, **self.policy.strategies}}
         self._sanitizer = OutputSanitizer(self.policy.model_copy(update=changes), render="text", vault=vault)
@@ -155,6 +162,8 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
 
     @outside_spans
     def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
+        if self._vaultless:
+            raise GuardUnavailable("pii", "a PseudonymVault does not travel to another process: redact in its own")
         sanitize = remembered(lambda text: self._sanitizer.sanitize(text, restore=False))
 
         def judge(node: BaseNode) -> Verdict:

@@ -117,8 +117,8 @@ class Nest:
         body = json.loads(request.content)
         self.sent.append(request.content.decode())
         call = {"id": "abcdefghi", "function": {"name": self.tool, "arguments": json.dumps({"who": MAIL})}}
-        calls = [call] if self.tool and body["messages"][-1]["role"] != "tool" else None
-        if "extract" in str(body["messages"]):
+        calls = [call] if self.tool and body.get("messages", [{}])[-1].get("role") != "tool" else None
+        if "extract" in str(body.get("messages")):
             call["function"] = {"name": "Person", "arguments": json.dumps({"mail": MAIL, "tags": [MAIL]})}
             calls = [call]
         text = f"Write to {MAIL} at once."
@@ -149,9 +149,8 @@ class Nest:
 def model(wire, **settings):
     llm = GuardedMistralAI(**{"policy": POLICY, "keys": "k", "moderation": "off", **settings})
     transport = httpx2.MockTransport(wire)
-    llm._guarded.chat._client = Mistral(
-        client=httpx2.Client(transport=transport), async_client=httpx2.AsyncClient(transport=transport)
-    )
+    client = Mistral(client=httpx2.Client(transport=transport), async_client=httpx2.AsyncClient(transport=transport))
+    llm._guarded.chat._client = llm._guarded.fim._client = client
     return llm
 
 
@@ -216,6 +215,60 @@ async def test_structured_predictions_leave_none(seen):
     left += [person async for person in await llm.astream_structured_predict(Person, prompt, text=MAIL)]
     assert all(isinstance(person, Person) for person in left[:2])
     assert nests(left, seen()) == []
+
+
+async def every(answer):
+    """A whole answer, or all pieces of a streamed one, however it is given."""
+    answer = await answer if inspect.iscoroutine(answer) else answer
+    if inspect.isasyncgen(answer):
+        return [piece async for piece in answer]
+    return list(answer) if inspect.isgenerator(answer) else answer
+
+
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex's own
+async def test_structured_models_leave_none(seen):
+    llm = model(Nest()).as_structured_llm(Person)
+    asked, prompt = f"extract {MAIL}", PromptTemplate("extract {text}")
+    for name in ("chat", "achat", "stream_chat", "astream_chat"):
+        left = await every(getattr(llm, name)([ChatMessage(content=asked)]))
+        assert left
+        assert nests(left, seen()) == [], name
+    for name in ("complete", "acomplete"):
+        assert nests(await every(getattr(llm, name)(asked)), seen()) == [], name
+    for name in ("stream_complete", "astream_complete"):  # LlamaIndex has none; its events come first
+        with pytest.raises(NotImplementedError):
+            await every(getattr(llm, name)(asked))
+        assert nests(seen()) == [], name
+    for name in ("predict", "apredict", "stream", "astream"):
+        assert nests(await every(getattr(llm, name)(prompt, text=MAIL)), seen()) == [], name
+
+
+async def test_asking_with_tools_leaves_none(seen):
+    def find(who: str) -> str:
+        """Find somebody."""
+        return f"{who} is {MAIL}"
+
+    wire = Nest(tool="find")
+    llm = model(wire)
+    tools = [GuardedTool(FunctionTool.from_defaults(find), policy=POLICY)]
+    history = [ChatMessage(content=MAIL)]
+    left = []
+    for name in (
+        "chat_with_tools", "achat_with_tools", "stream_chat_with_tools", "astream_chat_with_tools", "predict_and_call",
+        "apredict_and_call",
+    ):  # fmt: skip
+        left.append(await every(getattr(llm, name)(tools, f"Who is {MAIL}?", history)))
+        left.append(await every(getattr(llm, name)(tools=tools, user_msg=ChatMessage(content=MAIL))))
+    assert history == [ChatMessage(content=MAIL)], "upstream appends to it"
+    assert len(left) == 12
+    assert nests(left, seen(), wire.sent) == []
+
+
+async def test_filling_in_the_middle_leaves_none(seen):
+    wire = Nest()
+    llm = model(wire, model="codestral-latest")
+    left = [llm.fill_in_middle(MAIL, MAIL, [MAIL[:3]]), await llm.afill_in_middle(MAIL, MAIL)]
+    assert nests(left, seen(), wire.sent) == []
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])

@@ -1,6 +1,7 @@
 """`GuardTransformComponent` in ingestion pipelines."""
 
 import asyncio
+import pickle
 from importlib.resources import files
 
 import pytest
@@ -11,7 +12,7 @@ from llama_index.core.ingestion.pipeline import get_transformation_hash
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import MetadataMode, NodeRelationship, TextNode
 
-from guard_integrations import GuardPolicy
+from guard_integrations import GuardPolicy, GuardUnavailable, PseudonymVault
 from guard_integrations.llama_index import (
     GuardTransformComponent,
     InjectionGuardNodePostprocessor,
@@ -68,6 +69,26 @@ def test_the_cache_tells_policies_and_settings_apart_and_serves_again():
     lenient = pipeline(InjectionGuardNodePostprocessor(on_injection="flag"))
     assert len(lenient.run(documents=[Document(text=POISON)])) == 1
     assert pipeline(InjectionGuardNodePostprocessor(), cache=lenient.cache).run(documents=[Document(text=POISON)]) == []
+
+
+def test_the_cache_tells_vaults_apart():
+    """A token of one vault, served from the cache to the owner of another, would never become a value again."""
+    one, two = PseudonymVault(), PseudonymVault()
+    cache = None
+    for vault in (one, two, None):
+        again = pipeline(RedactionNodePostprocessor(vault=vault), cache=cache)
+        cache = again.cache
+        (node,) = again.run(documents=[Document(text=f"Write to {EMAIL}.")])
+        assert EMAIL not in node.text
+        assert (vault.restore(node.text) if vault else node.text) in {f"Write to {EMAIL}.", "Write to [EMAIL]."}
+        assert ("[EMAIL]" in node.text) is (vault is None)
+
+
+def test_a_vault_does_not_travel_and_is_not_silently_done_without():
+    guard = GuardTransformComponent(guards=[RedactionNodePostprocessor(vault=PseudonymVault())])
+    elsewhere = pickle.loads(pickle.dumps(guard))  # noqa: S301 - our own bytes
+    with pytest.raises(GuardUnavailable, match="PseudonymVault"):
+        elsewhere([TextNode(text=EMAIL)])
 
 
 def test_components_come_back_from_what_they_serialise_to():

@@ -1,6 +1,7 @@
 """`GuardedMistralAI` against the local server."""
 
 import asyncio
+import inspect
 import json
 import threading
 import time
@@ -568,6 +569,43 @@ async def test_an_error_in_mid_stream_is_not_taken_for_the_end(guarded, frame):
             [text async for text in one_way(llm, "hello", way)]
         assert "canary" not in f"{caught.value!s}{caught.value!r}"
         assert caught.value.__context__ is None
+
+
+WAYS = ("stream_chat", "astream_chat", "stream_complete", "astream_complete", "stream", "astream")
+
+
+async def stream_of(llm, way, text):
+    """The deltas of one way of streaming."""
+    asked = {"chat": lambda: (user(text),), "complete": lambda: (text,)}.get(
+        way.rpartition("_")[2], lambda: ("{text}",)
+    )
+    made = getattr(llm, way)(*asked()) if "_" in way else getattr(llm, way)(PromptTemplate("{text}"), text=text)
+    if inspect.iscoroutine(made):
+        async for piece in await made:
+            yield piece if isinstance(piece, str) else piece.delta
+    else:
+        for piece in made:
+            yield piece if isinstance(piece, str) else piece.delta
+
+
+@pytest.mark.parametrize("fault", [{"error_frame_after": 0}, {"error_frame_after": 2}, {"without_choices_after": 2}])
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_error_of_the_server_in_mid_stream_is_raised(guarded, mistral_server, way, fault):
+    llm = guarded(moderation="off")
+    mistral_server.faults.add(Fault(path=CHAT, **fault))
+    with pytest.raises((GuardUnavailable, SDKError)) as caught:
+        [piece async for piece in stream_of(llm, way, "Say exactly: one two three four five six")]
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("frame", [{"error": {"message": "canary"}}, {"object": "error", "message": "canary"}], ids=str)
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_error_frame_that_the_server_ends_with_done_is_raised(guarded, mistral_server, way, frame):
+    body = f"data: {json.dumps(frame)}\n\ndata: [DONE]\n\n"
+    mistral_server.faults.add(Fault(path=CHAT, body=body, headers={"content-type": "text/event-stream"}))
+    with pytest.raises((GuardUnavailable, SDKError)) as caught:
+        [piece async for piece in stream_of(guarded(moderation="off"), way, "hello")]
+    assert "canary" not in f"{caught.value!s}{caught.value!r}"
 
 
 def test_server_errors_are_retried(guarded, mistral_server):

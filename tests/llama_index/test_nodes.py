@@ -3,6 +3,7 @@
 import copy
 import pickle
 from enum import Enum
+from pathlib import PurePosixPath
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +79,23 @@ def test_only_the_named_keys_are_rewritten_in_relations_too():
     assert done.source_node.node_id == "doc"
 
 
+def test_a_key_that_is_hidden_stays_hidden_under_its_new_name():
+    node = TextNode(text="t", metadata={"a": "x", "b": "y"})
+    node.excluded_llm_metadata_keys, node.excluded_embed_metadata_keys = ["a"], ["a", "b"]
+    done = rewrite_node(node, str.upper)
+    assert done.get_content(MetadataMode.LLM) == node.get_content(MetadataMode.LLM).upper()
+    assert done.get_content(MetadataMode.EMBED) == "T"
+    assert node.excluded_llm_metadata_keys == ["a"]
+    assert rewrite_node(node, str.upper, keys=frozenset({"b"})).excluded_embed_metadata_keys == ["a", "B"]
+
+
+def test_what_a_node_puts_between_its_texts_is_rewritten():
+    node = TextNode(text="t", metadata={"a": "x"}, text_template="{metadata_str} secret {content}")
+    done = rewrite_node(node, lambda text: text.replace("secret", "#"))
+    assert done.get_content(MetadataMode.LLM) == "a: x # t"
+    assert rewrite_node(TextNode(text="t"), str.upper).text_template == TextNode().text_template
+
+
 def test_a_node_inside_a_node_is_rewritten():
     assert rewrite_node(IndexNode(text="a", index_id="i", obj=TextNode(text="b")), str.upper).obj.text == "B"
 
@@ -139,6 +157,13 @@ def test_values_of_every_shape_keep_their_kind():
     assert (done["T"], done["S"]) == (("X", 1), {"Y"})
     assert value["p"].name == "a"
     assert node.node.text == "n"
+
+
+def test_bytes_and_paths_that_are_text_are_rewritten():
+    value = {"b": b"abc", "a": bytearray(b"abc"), "p": PurePosixPath("/home/jane"), "i": b"\xff\xd8\xff"}
+    done = rewrite_value(value, lambda text: text.replace("b", "#").replace("jane", "#"))
+    assert done == {"#": b"a#c", "a": bytearray(b"a#c"), "p": PurePosixPath("/home/#"), "i": b"\xff\xd8\xff"}
+    assert type(done["a"]) is bytearray
 
 
 def test_what_cannot_be_looked_into_becomes_its_clean_text():

@@ -41,6 +41,11 @@ class PseudonymVault:
         self._counts: dict[str, int] = {}
         self._token = re.compile(rf"\\?\[([A-Z_\\]{{1,40}}?)\\?_(\d{{1,9}})\\?_{self._suffix}\\?\]")
 
+    @property
+    def name(self) -> str:
+        """What its tokens end in: tells it from other vaults, and nothing of what it holds."""
+        return self._suffix
+
     def token(self, kind: str, value: str) -> str:
         """The token for a value.
 
