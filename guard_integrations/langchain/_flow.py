@@ -42,7 +42,7 @@ class Call:
             guardrail.
         as_json: whether JSON is asked for.
         counts: the run that what happens is counted in.
-        says_when_over: whether the model ends each of its streams with a reason; one that has none was broken off.
+        says_when_over: whether the stream, at its end, must have said why it ends; one that has not was broken off.
     """
 
     guards: Guards
@@ -50,7 +50,7 @@ class Call:
     judge: Callable[[Exception], Exception]
     as_json: bool
     counts: Run | None
-    says_when_over: bool
+    says_when_over: Callable[[], bool]
 
     def answer(self, ask: Callable[[list[BaseMessage]], ChatResult]) -> ChatResult:
         """The whole answer.
@@ -216,7 +216,7 @@ def _pieces(
     restoring = guards.restoring
     back = None if restoring is None else ChunkStream(AnswerGuard(restoring, as_json=call.as_json))
     over = False
-    said_so = not call.says_when_over
+    said_so = False
     refusal: GuardBlocked | None = None
     while refusal is None and (not over or release.pending):
         came = yield from _from_model(call, Wait.of(partial(reader.next, release.pending)))
@@ -224,8 +224,7 @@ def _pieces(
             raise came
         over = over or came is Came.END
         said_so = said_so or (not isinstance(came, Came) and ends(came))
-        if over and not said_so:
-            # LangChain passes over an error frame in silence, and after it the stream is over.
+        if came is Came.END and not said_so and call.says_when_over():
             raise broken_off()
         for clean in _clean(guards, given, chunks, came):
             release.put(clean)

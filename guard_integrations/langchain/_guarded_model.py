@@ -155,7 +155,7 @@ class GuardedChatModel(BaseChatModel):
             judge=self._judge,
             as_json=_is_json(kwargs),
             counts=counts_of(run_manager),
-            says_when_over=isinstance(self.model, ChatMistralAI),
+            says_when_over=lambda: isinstance(self.model, ChatMistralAI),
         )
 
     def _judge(self, error: Exception) -> Exception:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache, partial
 from typing import Annotated, Any, Literal, Self
 
@@ -32,6 +32,7 @@ from guard_integrations.langchain._errors import without_content
 from guard_integrations.langchain._flow import Call, counts_of, refusal_alone
 from guard_integrations.langchain._guards import Guards, OnBlock
 from guard_integrations.langchain._metadata import POLICY_PARAM
+from guard_integrations.langchain._over_http import HOOKS, HOOKS_ASYNC, Watch
 from guard_integrations.langchain._structure import same
 
 __all__ = ["GuardedChatMistralAI"]
@@ -124,9 +125,10 @@ class GuardedChatMistralAI(ChatMistralAI):
             "verify": _ssl_context(),
         }
         if "client" in ours:
-            self.client = httpx.Client(event_hooks=VERDICT_HOOKS, **settings)
+            self.client = httpx.Client(event_hooks={"response": [*VERDICT_HOOKS["response"], *HOOKS]}, **settings)
         if "async_client" in ours:
-            self.async_client = httpx.AsyncClient(event_hooks=VERDICT_HOOKS_ASYNC, **settings)
+            hooks = [*VERDICT_HOOKS_ASYNC["response"], *HOOKS_ASYNC]
+            self.async_client = httpx.AsyncClient(event_hooks={"response": hooks}, **settings)
         super().validate_environment()  # type: ignore[operator] # pydantic's decorator hides that it can be called
         for name in ours:
             getattr(self, name).base_url = self.endpoint
@@ -232,7 +234,9 @@ class GuardedChatMistralAI(ChatMistralAI):
     ) -> Iterator[ChatGenerationChunk]:
         # The parent would report each chunk to the run manager as it came.
         begin = partial(super()._stream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
-        for chunk in self._call(messages, kwargs, run_manager).stream(begin):
+        watch = Watch(self.client)
+        call = self._call(messages, kwargs, run_manager, lambda: watch.answered)
+        for chunk in call.stream(partial(watch.stream, begin)):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
@@ -245,7 +249,9 @@ class GuardedChatMistralAI(ChatMistralAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         begin = partial(super()._astream, stop=stop, run_manager=None, **self._with_guardrails(kwargs))
-        async for chunk in self._call(messages, kwargs, run_manager).astream(begin):
+        watch = Watch(self.async_client)
+        call = self._call(messages, kwargs, run_manager, lambda: watch.answered)
+        async for chunk in call.astream(partial(watch.astream, begin)):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
             yield chunk
@@ -337,14 +343,20 @@ class GuardedChatMistralAI(ChatMistralAI):
         payload = guardrails_payload(self.guardrails)
         return kwargs if payload is None else {"guardrails": payload, **kwargs}
 
-    def _call(self, messages: list[BaseMessage], kwargs: dict[str, Any], run_manager: BaseRunManager | None) -> Call:
+    def _call(
+        self,
+        messages: list[BaseMessage],
+        kwargs: dict[str, Any],
+        run_manager: BaseRunManager | None,
+        says_when_over: Callable[[], bool] = bool,
+    ) -> Call:
         return Call(
             guards=self._guards,
             messages=messages,
             judge=_judge,
             as_json=self._is_json(kwargs),
             counts=counts_of(run_manager),
-            says_when_over=True,
+            says_when_over=says_when_over,
         )
 
     def _is_json(self, kwargs: dict[str, Any]) -> bool:
