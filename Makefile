@@ -81,10 +81,12 @@ bench: $(STAMP)
 docs: $(STAMP)  ## the catalogue of rules, from the rules
 	@$(BIN)/python docs/make_rules.py
 
-PEERS := datafog presidio-analyzer scrubadub 'stackone-defender[onnx]' forcefield zn-gate detect-secrets nemoguardrails yara-python
-compare:  ## ours beside every peer that can be installed, in a throwaway environment; needs uv
-	@uv run --quiet --no-project --python "$(PYTHON)" --with-editable '.[agents]' $(foreach peer,$(PEERS),--with $(peer)) \
-	  bash -c 'python benchmarks/compare.py --sizes && python benchmarks/bench_pii.py'
+PEERS := datafog presidio-analyzer euredact argus-redact scrubadub 'stackone-defender[onnx]' forcefield zn-gate detect-secrets \
+  nemoguardrails yara-python
+JUDGES := comrak html5lib cmarkgfm mistune pyromark 'markdown-it-py[linkify]' matplotlib
+compare:  ## ours beside every peer that can be installed, in a throwaway environment; writes docs/comparison.md; needs uv
+	@uv run --quiet --no-project --python "$(PYTHON)" --with-editable '.[agents]' $(foreach one,$(PEERS) $(JUDGES),--with $(one)) \
+	  env PYTHONPATH=tests python -m benchmarks.compare --write
 
 OLDEST := langchain-core==1.4.7 langchain-mistralai==1.1.5 langchain==1.3.0 llama-index-core==0.14.5 llama-index-llms-mistralai==0.11.0 mistralai==3.0.0
 constraints:  ## pins anew, the newest and the oldest; needs uv
