@@ -190,7 +190,7 @@ def _mend(report: "AuditReport", *, yes: bool) -> bool:
     if not yes and not sys.stdin.isatty():
         typer.echo("Nothing was changed: add --yes.", err=True)
         return False
-    if not yes and not typer.confirm(f"Change {len(changes)} files?", err=True):
+    if not yes and not typer.confirm(f"Change {len(changes)} {'file' if len(changes) == 1 else 'files'}?", err=True):
         return False
     apply(Path(report.root), changes)
     return True

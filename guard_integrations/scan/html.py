@@ -55,10 +55,7 @@ class Html:
     def finish(self, totals: Totals) -> None:
         """Writes the page."""
         self._write(_HEAD)
-        said = (
-            f"{totals.files:,} files, {totals.rows:,} rows, {totals.size / 1e6:,.1f} MB: {totals.findings:,} findings."
-        )
-        self._write(f"<p>{said} {totals.broken:,} rows were broken.</p>\n" if totals.broken else f"<p>{said}</p>\n")
+        self._write(f"<p>{totals.said}.</p>\n")
         for problem in totals.problems:
             self._write(f'<p class="note">{_shown(problem)}</p>\n')
         if totals.findings:

@@ -45,6 +45,13 @@ class Totals:
         """How many there are."""
         return sum(self.rules.values())
 
+    @property
+    def said(self) -> str:
+        """The counts as a sentence without its full stop."""
+        said = f"{_many(self.files, 'file')}, {_many(self.rows, 'row')}, {self.size / 1e6:,.1f} MB: "
+        said += _many(self.findings, "finding")
+        return f"{said}; {_many(self.broken, 'row')} broken" if self.broken else said
+
     def at_least(self, severity: Severity) -> int:
         """How many are as severe as that, or more."""
         order = list(Severity)
@@ -79,6 +86,10 @@ class Sink(Protocol):
 
     def finish(self, totals: Totals) -> None:
         """Writes the end; called once, when everything has been taken."""
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The scan as one pure function on Arrow tables, so that any engine can map it."""
 
+from itertools import groupby
 from typing import Final
 
 import pyarrow as pa
@@ -77,9 +78,14 @@ class Scanner:
         if missing := [name for name in ROWS.names if name not in table.column_names]:
             raise PolicyError(f"the table has no column {', '.join(missing)}; it needs {', '.join(ROWS.names)}")
         found = Found()
-        for path, row, kind, text in zip(*(table[name].to_pylist() for name in ROWS.names), strict=True):
-            if text:
-                found.add(path, row, kind, text, self.text.findings(text, render_of(kind)))
+        first = 0
+        for kind, same in groupby(table["format"].to_pylist()):
+            part = table.slice(first, len(list(same)))
+            first += part.num_rows
+            texts = [text or "" for text in part["text"].to_pylist()]
+            for at, findings in enumerate(self.text.each(texts, render_of(kind))):
+                if findings:
+                    found.add(part["path"][at].as_py(), part["row"][at].as_py(), kind, texts[at], findings)
         return found.table()
 
 

@@ -35,7 +35,7 @@ def test_the_table_fits_and_shows_no_content(corpus):
     assert {"email", "markup-image", "override-instructions"} <= set(done.stdout.split())
     assert not any(content in done.output for content in (EMAIL, "previous", "evil.example"))
     assert "2 files, 3 rows" in done.stderr
-    assert "1 rows broken" in done.stderr
+    assert "1 row broken" in done.stderr
 
 
 def test_json_lines_parquet_and_sarif_say_the_same(corpus, tmp_path):

@@ -2,19 +2,23 @@
 
 import itertools
 import pickle
+from random import Random
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rule_samples import hostile, written_out
 from scan_samples import ATTACK, EMAIL, IMAGE, PROSE, table, texts
 
 from guard_integrations import GuardPolicy, PolicyError
+from guard_integrations.core.scanner.rule import builtin_rules
 from guard_integrations.scan import FINDINGS, Scanner
 from guard_integrations.scan.text import NOT_SCANNED, PIECE, TextScanner
 
 RULES = GuardPolicy(disabled_rules={"injection-model"})
 SCANNER = Scanner(RULES)
+BY_PROFILE = {name: TextScanner(GuardPolicy(profile=name)) for name in ("basic", "balanced", "strict")}
 
 
 def found(scanner, rows, kind="jsonl"):
@@ -48,6 +52,68 @@ def test_a_table_is_scanned_as_its_rows_are(rows, cuts):
     alone = [(at, one) for at, row in enumerate(rows) for one in SCANNER.text.findings(row or "")]
     got = [(row["row"], row["rule"], row["start"], row["end"]) for row in whole.to_pylist()]
     assert got == [(at, one.rule, one.start, one.end) for at, one in alone]
+
+
+@settings(max_examples=40)
+@given(rows=st.lists(texts, max_size=30), profile=st.sampled_from(sorted(BY_PROFILE)))
+def test_many_texts_are_searched_as_one_by_one(rows, profile):
+    scanner = BY_PROFILE[profile]
+    assert scanner.each(rows) == [scanner.findings(row) for row in rows]
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 1 << 32), render=st.sampled_from(["markdown", "html"]))
+def test_many_hostile_texts_are_searched_as_one_by_one(seed, render):
+    chance = Random(seed)  # noqa: S311 - no secret
+    rows = [
+        row
+        for _ in range(4)
+        for row in (*[PROSE] * chance.randrange(4), hostile(chance.sample(builtin_rules(), 20), chance, 5))
+    ]
+    assert SCANNER.text.each(rows, render) == [SCANNER.text.findings(row, render) for row in rows]
+
+
+@pytest.mark.parametrize("profile", sorted(BY_PROFILE))
+def test_every_example_of_a_rule_is_found_among_clean_texts(profile):
+    scanner = BY_PROFILE[profile]
+    examples = [text for rule in builtin_rules() for text in map(written_out, rule.examples)]
+    alone = [scanner.findings(text) for text in examples]
+    assert sum(map(bool, alone)) > len(examples) / 50
+    found = scanner.each([row for text in examples for row in (PROSE, text, PROSE)])
+    assert found[1::3] == alone
+    assert not any((*found[::3], *found[2::3]))
+
+
+def test_a_rule_that_looks_at_the_beginning_of_a_text_is_asked_of_every_text(tmp_path):
+    (tmp_path / "pack.toml").write_text(
+        """[[rule]]
+id = "begins"
+category = "secret"
+severity = "low"
+label = "[X]"
+pattern = '\\Axyz'
+stages = ["document"]
+profiles = ["balanced"]
+rationale = "A test."
+examples = ["xyz"]
+
+[[rule]]
+id = "led"
+category = "secret"
+severity = "low"
+label = "[X]"
+lead = "="
+pattern = 'abc'
+stages = ["document"]
+profiles = ["balanced"]
+rationale = "A test."
+examples = ["abc"]
+""",
+        encoding="utf-8",
+    )
+    scanner = TextScanner(RULES.model_copy(update={"rule_packs": (tmp_path / "pack.toml",)}))
+    rules = [[one.rule for one in found] for found in scanner.each([PROSE, "xyz", "a xyz", "abc", "a abc", "a =abc"])]
+    assert rules == [[], ["begins"], [], ["led"], [], ["led"]]
 
 
 def test_lines_are_those_of_a_text_file():

@@ -264,11 +264,10 @@ def _progress(total: int) -> Iterator[Callable[["Totals"], object]]:
 def _say(totals: "Totals", passed_over: int) -> None:
     for problem in totals.problems:
         typer.echo(problem, err=True)
-    said = f"{totals.files:,} files, {totals.rows:,} rows, {totals.size / 1e6:,.1f} MB: {totals.findings:,} findings"
-    if totals.broken:
-        said += f"; {totals.broken:,} rows broken"
+    said = totals.said
     if passed_over:
-        said += f"; {passed_over:,} files not scanned for their suffix (--read-as reads them, too)"
+        files, them = ("file", "it") if passed_over == 1 else ("files", "them")
+        said += f"; {passed_over:,} {files} not scanned for the suffix (--read-as reads {them}, too)"
     typer.echo(said, err=True)
 
 

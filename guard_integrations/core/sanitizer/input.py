@@ -1,5 +1,6 @@
 """Looks at what comes in for the model: the user's turn, retrieved documents, tools' results."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Final
@@ -13,7 +14,7 @@ from guard_integrations.core.sanitizer.redaction import REPLACED
 from guard_integrations.core.sanitizer.stream import Pass, blocked, failure, unavailable
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.catalogue import require_disabled_known
-from guard_integrations.core.scanner.detector import Detector, Step
+from guard_integrations.core.scanner.detector import Clearing, Detector, Step
 from guard_integrations.core.scanner.injection import MODEL_RULE, Examined, InjectionScanner
 from guard_integrations.core.scanner.rule import rules_of
 from guard_integrations.errors import PolicyError
@@ -72,6 +73,29 @@ class InputSanitizer:
             findings=findings, injection_score=score, is_injection=score >= self.policy.injection_threshold
         )
 
+    def clears(self, texts: Sequence[str], stage: Stage = "input") -> bool:
+        """Whether it is certain that `scan` finds nothing in any of these texts, all looked at together.
+
+        For many short texts this takes a fraction of the time. False says nothing: scan them, or fewer of them.
+
+        Args:
+            texts: any texts.
+            stage: where they stand.
+
+        Raises:
+            PolicyError: there is no such stage.
+        """
+        at = self._at(stage)
+        if any(len(text) > self.policy.max_input_chars for text in texts):
+            return False
+        joined = "\n".join(texts)
+        try:
+            return all(detector.clears(joined) for detector in at.detectors) and (
+                at.injections is None or at.injections.clears(texts)
+            )
+        except Exception:  # noqa: BLE001 - whatever it is, a scan will say
+            return False
+
     def sanitize(self, text: str, stage: Stage = "input") -> Sanitized:
         """Makes a text fit for the model: what the policy filters is replaced, and what is too long is cut.
 
@@ -113,7 +137,7 @@ class InputSanitizer:
         score = 0.0
         # A label ends a word that went on before, and so does the cut: until neither makes a new finding.
         for _ in range(_MOST_ROUNDS):
-            detectors = at.detectors
+            detectors: tuple[Detector, ...] = at.detectors
             if at.injections is not None:
                 examined = at.injections.examine(text)
                 # What was filtered before does not make the text that came in any better.
@@ -143,7 +167,7 @@ class InputSanitizer:
 class _Stage:
     """What looks at the texts of a stage: the rules, and for injections in all but `basic` more than rules."""
 
-    detectors: tuple[Detector, ...]
+    detectors: tuple[Clearing, ...]
     injections: InjectionScanner | None
 
 

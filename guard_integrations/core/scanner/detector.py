@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from guard_integrations.core.findings import Finding
 
-__all__ = ["Detector", "Edit", "Session", "Step"]
+__all__ = ["Clearing", "Detector", "Edit", "Session", "Step"]
 
 
 class Edit(NamedTuple):
@@ -54,3 +54,14 @@ class Detector(Protocol):
 
     def start(self) -> Session:
         """A session for one text."""
+
+
+class Clearing(Detector, Protocol):
+    """A detector that can also say of many texts at once that there is nothing in any of them."""
+
+    def clears(self, text: str) -> bool:
+        """Whether it is certain that nothing is found in the text, nor in any stretch of it between line breaks.
+
+        "In a stretch" means: were it a text of its own. So texts may be joined by line breaks and looked at together.
+        False says nothing.
+        """

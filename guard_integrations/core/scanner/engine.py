@@ -108,7 +108,18 @@ class RuleSet:
         rules: in the order of their precedence.
     """
 
-    __slots__ = ("_ends", "_groups", "_led", "_live", "_waiting", "_waits", "compiled", "has_leads", "longest_head")
+    __slots__ = (
+        "_by_lines",
+        "_ends",
+        "_groups",
+        "_led",
+        "_live",
+        "_waiting",
+        "_waits",
+        "compiled",
+        "has_leads",
+        "longest_head",
+    )
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.compiled = tuple(CompiledRule(rule, order) for order, rule in enumerate(rules))
@@ -118,6 +129,7 @@ class RuleSet:
         labels = {one.rule.label for one in self.compiled}
         self._waits = Waiting((one.rule for one in self._waiting), labels)
         self.has_leads = any(one.rule.lead for one in self.compiled)
+        self._by_lines: bool | None = None
         self._live: Live | None = None
         self._ends: list[Search] | None = None
         self._led: Search | None = None
@@ -171,6 +183,16 @@ class RuleSet:
             found.append((self._waiting[index], [(at, stop)]))
         return found
 
+    def clears(self, data: bytes) -> bool:
+        r"""Whether it is certain that no head is in the text, nor in any stretch of it between line breaks taken alone.
+
+        Where a text begins or ends a line may as well, for every part of a pattern but `\A` and leads that take no
+        line break; a set that has one of those clears nothing.
+        """
+        if self._by_lines is None:
+            self._by_lines = all(map(_takes_lines, self.compiled))
+        return self._by_lines and not self.stretches(data)
+
     @staticmethod
     def _windows(group: _Group, data: bytes, at: int) -> Iterable[tuple[CompiledRule, list[tuple[int, int]]]]:
         """The bounded rules of a group, in the windows of a long text in which they hit."""
@@ -214,6 +236,12 @@ def _lead(rule: Rule) -> str:
 
 def _leading(rule: Rule) -> str:
     return "" if rule.lead is None else rf"(?:\A|{_lead(rule)})"
+
+
+def _takes_lines(one: CompiledRule) -> bool:
+    """Whether to a rule the beginning of a line is what the beginning of a text is."""
+    lead = _lead(one.rule)
+    return not one.rule.head.has_edge("A") and (not lead or compile_pattern(lead).match(b"\n", 0, 1) is not None)
 
 
 def _group(members: list[CompiledRule]) -> _Group:

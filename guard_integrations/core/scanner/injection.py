@@ -1,7 +1,7 @@
 """Rules, views and the model together: whether a text gives the assistant orders, where, and what becomes of it."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import attrgetter
@@ -92,6 +92,20 @@ class InjectionScanner:
             findings.append(self._nested(len(text)))
         findings.sort(key=attrgetter("start", "end", "rule"))
         return Examined(findings=tuple(findings), edits=self._edits(text, findings), score=score)
+
+    def clears(self, texts: Sequence[str]) -> bool:
+        """Whether it is certain that nothing is found in any of these texts. False says nothing."""
+        read = views("\n".join(texts))
+        # Views of the same words, character for character, keep the texts apart.
+        if read.overflow or any(view.name not in {"raw", "folded"} for view in read.items):
+            return False
+        if self._rules is not None and not all(self._rules.clears(f"{view.text}\n") for view in read.items):
+            return False
+        return self._model is None or all(
+            window.score < self._threshold
+            for text in texts
+            for window in self._model.windows(text, self._stage, self._threshold)
+        )
 
     @property
     def _threshold(self) -> float:

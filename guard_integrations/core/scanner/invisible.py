@@ -75,6 +75,11 @@ class InvisibleDetector:
         """A session for one text."""
         return InvisibleSession(self._action, self._disabled)
 
+    @staticmethod
+    def clears(text: str) -> bool:
+        """As `Clearing.clears`."""
+        return not _suspicious(text)
+
 
 class InvisibleSession:
     """One text on its way; see `detector.Session`."""

@@ -75,6 +75,10 @@ class Pattern:
         cut = tuple(node for _, node in sorted(_cut(self.root, length).items()))
         return Pattern(self.source, Alternatives(cut), ignore_case=self.ignore_case)
 
+    def has_edge(self, kind: str) -> bool:
+        """Whether such an edge (`b`, `A`) stands anywhere in it."""
+        return _has_edge(self.root, kind)
+
     @property
     def _folded(self) -> Node:
         return _with_turkish_i(self.root) if self.ignore_case else self.root
@@ -110,6 +114,18 @@ def _width(node: Node) -> tuple[int, int | None]:
             if most == 0 or high == 0:
                 return 0, 0
             return least * low, None if high is None or most is None else most * high
+
+
+def _has_edge(node: Node, kind: str) -> bool:
+    match node:
+        case Characters():
+            return False
+        case Edge(own):
+            return own == kind
+        case Repeat(item):
+            return _has_edge(item, kind)
+        case Sequence(items) | Alternatives(items):
+            return any(_has_edge(item, kind) for item in items)
 
 
 def _with_turkish_i(node: Node) -> Node:

@@ -73,6 +73,10 @@ class RuleDetector:
         """A session for one text."""
         return RuleSession(self)
 
+    def clears(self, text: str) -> bool:
+        """As `Clearing.clears`."""
+        return self.rules.clears(encode(text))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Open:

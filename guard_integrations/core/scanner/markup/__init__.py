@@ -72,6 +72,11 @@ class MarkupDetector:
         flow = Flow(self._urls, tags=self._render == "html")
         return MarkupSession(flow, self._action)
 
+    @staticmethod
+    def clears(text: str) -> bool:
+        """As `Clearing.clears`."""
+        return not _is_telling(text)
+
 
 class MarkupSession:
     """One text on its way; see `detector.Session`."""
