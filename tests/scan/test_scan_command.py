@@ -85,5 +85,5 @@ def test_standard_input(corpus):
 def test_files_that_are_not_scanned_are_counted(tmp_path):
     (tmp_path / "a.txt").write_text(TEXT)
     (tmp_path / "README").write_text(TEXT)
-    assert "1 files not scanned" in run(tmp_path, code=1).stderr
+    assert "1 file not scanned" in run(tmp_path, code=1).stderr
     assert "not scanned" not in run(tmp_path, "--read-as", "text", code=1).stderr
