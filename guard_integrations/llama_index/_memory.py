@@ -47,7 +47,10 @@ class MemoryGuard:
 
 
 class CleanMemory:
-    """Stands in for a memory: what is put in is made safe first, all else is the memory's own."""
+    """Stands in for a memory: what is put in is made safe first, all else is the memory's own.
+
+    What is read is made safe, too: others may have written to the memory, or it may be older than its guard.
+    """
 
     def __init__(self, memory: BaseMemory, clean: Callable[[ChatMessage], ChatMessage]) -> None:
         self._memory = memory
@@ -57,6 +60,22 @@ class CleanMemory:
         if name == "_memory":  # not there yet: somebody is copying or unpickling this
             raise AttributeError(name)
         return getattr(self._memory, name)
+
+    def get(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:  # noqa: ANN401 - the memory's own arguments
+        """What is remembered, as far as it matters now."""
+        return [self._clean(message) for message in self._memory.get(*args, **kwargs)]
+
+    async def aget(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:  # noqa: ANN401 - as above
+        """The twin of `get`."""
+        return [self._clean(message) for message in await self._memory.aget(*args, **kwargs)]
+
+    def get_all(self) -> list[ChatMessage]:
+        """All that is remembered."""
+        return [self._clean(message) for message in self._memory.get_all()]
+
+    async def aget_all(self) -> list[ChatMessage]:
+        """The twin of `get_all`."""
+        return [self._clean(message) for message in await self._memory.aget_all()]
 
     def put(self, message: ChatMessage) -> None:
         """Remembers a message."""

@@ -285,6 +285,64 @@ async def test_memory_keeps_the_refusal_alone(guarded):
         assert engine.chat_history[-1].content == REFUSAL
 
 
+async def test_what_was_remembered_before_the_guard_came_is_clean_when_it_is_read(plain_llm, mistral_server):
+    memory = buffer()
+    memory.put_messages([ChatMessage(role="user", content=ATTACK), ChatMessage(role="assistant", content=EMAIL)])
+    engine = GuardedChatEngine(SimpleChatEngine.from_defaults(llm=plain_llm, memory=memory))
+    engine.chat("hello")
+    await engine.achat("hello")
+    sent = b"".join(request.content for request in mistral_server.requests.to("/v1/chat/completions"))
+    for text in (sent.decode(), str(engine.chat_history)):
+        assert EMAIL not in text
+        assert "Ignore all previous" not in text
+
+
+ABANDONED = "Say exactly: " + "The weather was lovely in June. " * 20 + f"Write to {EMAIL} now."
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+async def test_memory_is_clean_when_a_stream_is_abandoned_half_way(index_of, lenient_llm, mode):
+    """LlamaIndex reads the model's stream to its end all the same, and remembers it."""
+    kept = buffer()
+    engine = GuardedChatEngine(chat_engine(index_of, lenient_llm, mode, kept))
+    stream = engine.stream_chat(ABANDONED).response_gen
+    assert next(stream)
+    stream.close()
+    astream = (await engine.astream_chat(ABANDONED)).async_response_gen()
+    assert await anext(astream)
+    await astream.aclose()
+    answers = await remembered(kept, 2)
+    assert EMAIL not in str(answers)
+    assert all("[EMAIL]" in answer for answer in answers)
+
+
+async def remembered(memory, count):
+    """The answers in a memory, once there are so many."""
+    async with asyncio.timeout(20):
+        while True:
+            answers = [message.content for message in memory.get_all() if message.role == "assistant"]
+            if len(answers) >= count:
+                return answers
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # LlamaIndex's thread raises it, too
+async def test_memory_is_clean_when_the_engine_breaks_off(guarded):
+    """A stream that is blocked by raising, or that breaks: what was shown of it is not remembered."""
+    text = "Say exactly: " + "The weather was lovely in June. " * 20 + "I will kill you"
+    kept = buffer()
+    engine = GuardedChatEngine(
+        SimpleChatEngine.from_defaults(llm=guarded(moderation="output"), memory=kept), on_block="raise"
+    )
+    with pytest.raises(GuardBlocked):
+        list(engine.stream_chat(text).response_gen)
+    with pytest.raises(GuardBlocked):
+        [token async for token in (await engine.astream_chat(text)).async_response_gen()]
+    assert [message.role.value for message in kept.get_all()] == ["user", "user"]
+
+
 def test_an_engine_without_memory_is_refused():
     class Bare(BaseChatEngine):
         chat = achat = stream_chat = astream_chat = reset = None
