@@ -1,5 +1,7 @@
 import pytest
+from li_nest import Events, Spans
 from llama_index.core import Document, VectorStoreIndex
+from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.embeddings.mistralai import MistralAIEmbedding
 from llama_index.llms.mistralai import MistralAI
@@ -51,3 +53,15 @@ def index_of(embedding):
         )
 
     return make
+
+
+@pytest.fixture
+def seen():
+    """Everything that handlers of events and spans are given."""
+    dispatcher = get_dispatcher()
+    events, spans = Events(), Spans()
+    dispatcher.add_event_handler(events)
+    dispatcher.add_span_handler(spans)
+    yield lambda: [*events.seen, *spans.seen]
+    dispatcher.event_handlers.remove(events)
+    dispatcher.span_handlers.remove(spans)
