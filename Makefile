@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # What only `make check` needs: the clients of secret managers and servers, and peers for them to talk to.
 STAMP_CHECK := $(VENV)/.installed-for-check
-CHECK  := '.[aws,azure,gcp,ray,redis,vault]' --group check
+CHECK  := '.[aws,azure,gcp,presidio,ray,redis,vault]' --group check
 
 .PHONY: demo test check lowest chaos fuzz lint format bench compare docs constraints clean
 .DEFAULT_GOAL := test

@@ -80,6 +80,13 @@ _Strategies = Annotated[
 ]
 
 
+_Names = Annotated[
+    Mapping[str, str],
+    AfterValidator(lambda chosen: MappingProxyType(dict(chosen))),
+    PlainSerializer(dict),
+]
+
+
 class GuardPolicy(_Frozen):
     """What the guards look for and what they do about it; `GuardPolicy()` is the balanced profile.
 
@@ -102,6 +109,9 @@ class GuardPolicy(_Frozen):
     """Ids of rules that are not to run."""
     enabled_rules: frozenset[str] = frozenset()
     """Ids of rules that run beside the profile's own, such as `user-handle`, which is in no profile."""
+    name_models: _Names = Field(default_factory=lambda: MappingProxyType({}))
+    """spaCy models by language, such as `{"en": "en_core_web_lg"}`: names of people and places are looked for with
+    them, through Presidio. None are while it is empty."""
     allow: tuple[str, ...] = ()
     """Texts that are never a finding, compared whole and without regard to case: a support address, say."""
     allowed_hosts: frozenset[str] = frozenset()

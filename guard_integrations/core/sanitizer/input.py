@@ -9,6 +9,7 @@ from guard_integrations.core.choices import require_choice
 from guard_integrations.core.events import EventKind, GuardEvent, emit
 from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity, Stage
 from guard_integrations.core.policy import GuardPolicy, Strategy
+from guard_integrations.core.sanitizer.names import name_detectors
 from guard_integrations.core.sanitizer.output import detector_of
 from guard_integrations.core.sanitizer.redaction import REPLACED
 from guard_integrations.core.sanitizer.stream import Pass, blocked, failure, unavailable
@@ -16,6 +17,7 @@ from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.catalogue import require_disabled_known
 from guard_integrations.core.scanner.detector import Clearing, Detector, Step
 from guard_integrations.core.scanner.injection import MODEL_RULE, Examined, InjectionScanner
+from guard_integrations.core.scanner.names import Analyzer
 from guard_integrations.core.scanner.rule import rules_of
 from guard_integrations.errors import PolicyError
 
@@ -37,15 +39,25 @@ class InputSanitizer:
         policy: what to look for and what to do about it.
         vault: where the conversation's pseudonyms are kept: personal data and secrets become tokens, unless the
             policy's strategies say otherwise. Give the same one to `OutputSanitizer`.
+        analyzer: a Presidio `AnalyzerEngine` of your own that finds names, where personal data are looked for; without
+            it, one is made over the policy's `name_models`, if it names any.
 
     Raises:
+        ImportError: the policy has `name_models`, and the extra `presidio` is not installed.
         PolicyError: the policy leaves nothing to look for, names a rule that does not exist, or one of its rule packs
             is not valid.
     """
 
-    def __init__(self, policy: GuardPolicy | None = None, *, vault: PseudonymVault | None = None) -> None:
+    def __init__(
+        self,
+        policy: GuardPolicy | None = None,
+        *,
+        vault: PseudonymVault | None = None,
+        analyzer: Analyzer | None = None,
+    ) -> None:
         self.policy = policy or GuardPolicy()
         self._vault = vault
+        self._analyzer = analyzer
         self._stages: dict[Stage, _Stage] = {}
         require_disabled_known(self.policy)
         self._at("input")
@@ -54,7 +66,7 @@ class InputSanitizer:
         """What looks at the texts of a stage, compiled when it is first met."""
         if stage not in self._stages:
             require_choice("stage", stage, ("input", "document", "tool"))
-            self._stages[stage] = _stage(self.policy, stage, self._vault)
+            self._stages[stage] = _stage(self.policy, stage, self._vault, self._analyzer)
         return self._stages[stage]
 
     def scan(self, text: str, stage: Stage = "input") -> ScanResult:
@@ -171,21 +183,22 @@ class _Stage:
     injections: InjectionScanner | None
 
 
-def _stage(policy: GuardPolicy, stage: Stage, vault: PseudonymVault | None) -> _Stage:
+def _stage(policy: GuardPolicy, stage: Stage, vault: PseudonymVault | None, analyzer: Analyzer | None) -> _Stage:
     replaces = vault is not None or policy.redact_input
     default = None if vault is None else Strategy.PSEUDONYMISE
     rules = [rule for rule in rules_of(policy, stage) if replaces or rule.category not in REPLACED]
+    names = name_detectors(policy, analyzer, vault=vault, default=default) if replaces else ()
     modelled = policy.profile != "basic" and MODEL_RULE not in policy.disabled_rules
     if not rules and not modelled:
         raise PolicyError(
             f"the policy leaves nothing to look for in {stage}: enable a rule, or leave the sanitizer out"
         )
     if policy.profile == "basic":
-        return _Stage(detectors=(detector_of(policy, rules, vault=vault, default=default),), injections=None)
+        return _Stage(detectors=(detector_of(policy, rules, vault=vault, default=default), *names), injections=None)
     orders = [rule for rule in rules if rule.category is Category.INJECTION]
     others = [rule for rule in rules if rule.category is not Category.INJECTION]
     return _Stage(
-        detectors=(detector_of(policy, others, vault=vault, default=default),) if others else (),
+        detectors=(*((detector_of(policy, others, vault=vault, default=default),) if others else ()), *names),
         injections=InjectionScanner(policy, detector_of(policy, orders) if orders else None, stage),
     )
 

@@ -9,6 +9,7 @@ from guard_integrations.core.findings import Sanitized, SanitizedValue
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.json_stream import JsonStream
 from guard_integrations.core.sanitizer.keyed import after_key
+from guard_integrations.core.sanitizer.names import name_detectors
 from guard_integrations.core.sanitizer.redaction import REPLACED, treatments
 from guard_integrations.core.sanitizer.stream import OutputStream
 from guard_integrations.core.sanitizer.values import map_strings
@@ -19,6 +20,8 @@ from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.invisible import InvisibleDetector
 from guard_integrations.core.scanner.leak import LeakDetector
 from guard_integrations.core.scanner.markup import MarkupDetector, Render
+from guard_integrations.core.scanner.name_rules import NAME_RULES
+from guard_integrations.core.scanner.names import Analyzer
 from guard_integrations.core.scanner.rule import Rule, rules_of
 from guard_integrations.core.scanner.session import RuleDetector
 from guard_integrations.core.scanner.wordwise import Wordwise
@@ -58,8 +61,11 @@ class OutputSanitizer:
             other rules never do.
         vault: holds the conversation's pseudonyms: their tokens become values again after everything else, except
             inside URLs. Also needed for the strategy `pseudonymise`.
+        analyzer: a Presidio `AnalyzerEngine` of your own that finds names; without it, one is made over the policy's
+            `name_models`, if it names any. With either a stream shows a paragraph when it has ended.
 
     Raises:
+        ImportError: the policy has `name_models`, and the extra `presidio` is not installed.
         PolicyError: the policy leaves nothing to look for, names a rule that does not exist, one of its rule packs is
             not valid, or there is no such `render`.
     """
@@ -71,6 +77,7 @@ class OutputSanitizer:
         system_prompt: str | None = None,
         render: Render = "markdown",
         vault: PseudonymVault | None = None,
+        analyzer: Analyzer | None = None,
     ) -> None:
         require_choice("render", render, get_args(Render))
         self.policy = policy or GuardPolicy()
@@ -82,13 +89,16 @@ class OutputSanitizer:
         # What may go without a trace goes in a pass of its own, so that the rest is searched for in what is left.
         traceless = [rule for rule in rules if not rule.label]
         named = [rule for rule in rules if rule.category in REPLACED]
+        names = name_detectors(self.policy, analyzer, vault=vault)
+        labels = {rule.label for rule in (*rules, *(NAME_RULES if names else ()))}
         passes = (
             self._invisible(),
             (detector_of(self.policy, traceless, vault=vault),) if traceless else (),
             # Before the rules, for which what is left of a leak is context.
-            self._leaks(system_prompt, {rule.label for rule in rules}),
+            self._leaks(system_prompt, labels),
             # This looks for everything again: beside a label there may be what was not there before.
-            (detector_of(self.policy, rules, vault=vault),),
+            # Names are looked for beside it, so that one inside a secret does not break the secret up.
+            (detector_of(self.policy, rules, vault=vault), *names),
         )
         self._passes = tuple(detectors for detectors in passes if detectors)
         # What has been written in another's stead may be the half of a link.

@@ -4,12 +4,11 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from guard_integrations.core.findings import Action, Category
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.core.scanner.rule import Rule
 from guard_integrations.core.scanner.session import Treatment
 from guard_integrations.errors import PolicyError
 
@@ -23,8 +22,23 @@ _LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghjkmnpqrs")
 """A hash without digits is not taken for a number of some kind."""
 
 
+class _Labelled(Protocol):
+    """A rule, as far as it is told what to do with what it finds."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def category(self) -> Category: ...
+    @property
+    def label(self) -> str: ...
+
+
 def treatments(
-    policy: GuardPolicy, rules: Iterable[Rule], *, vault: PseudonymVault | None = None, default: Strategy | None = None
+    policy: GuardPolicy,
+    rules: Iterable[_Labelled],
+    *,
+    vault: PseudonymVault | None = None,
+    default: Strategy | None = None,
 ) -> dict[str, Treatment]:
     """What a policy does with the matches of each rule, by rule id.
 
@@ -40,7 +54,7 @@ def treatments(
     return {rule.id: _treatment(policy, rule, vault, default or Strategy.REDACT) for rule in rules}
 
 
-def _treatment(policy: GuardPolicy, rule: Rule, vault: PseudonymVault | None, default: Strategy) -> Treatment:
+def _treatment(policy: GuardPolicy, rule: _Labelled, vault: PseudonymVault | None, default: Strategy) -> Treatment:
     action = policy.action(rule.category)
     strategy = policy.strategy(rule.id, rule.category, default) if rule.category in REPLACED else Strategy.REDACT
     if action is not Action.FILTER:
@@ -59,7 +73,7 @@ def _treatment(policy: GuardPolicy, rule: Rule, vault: PseudonymVault | None, de
     return Treatment(action=action, label=rule.label, replace=replace)
 
 
-def _kind(rule: Rule) -> str:
+def _kind(rule: _Labelled) -> str:
     return rule.label.strip("[]") or rule.category.value.upper()
 
 

@@ -9,6 +9,7 @@ from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, N
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.leak import LEAK_RULES
 from guard_integrations.core.scanner.markup.rules import CATEGORIES, MARKUP_RULES
+from guard_integrations.core.scanner.name_rules import NAME_RULES
 from guard_integrations.core.scanner.rule import builtin_rules, require_known, rules_in
 
 __all__ = ["CatalogueEntry", "catalogue", "require_disabled_known"]
@@ -30,7 +31,8 @@ class CatalogueEntry:
         id: what findings and policies call it.
         category: what kind of thing it finds.
         severity: how bad it would be if it went through.
-        profiles: the profiles it belongs to; none for a rule that a policy must name in `enabled_rules`.
+        profiles: the profiles it belongs to; none for a rule that a policy must name in `enabled_rules`, or that
+            needs its `name_models`.
         stages: where it runs.
         owasp: the entry of the OWASP Top 10 for LLM applications, 2025; empty where there is none.
         languages: BCP 47 codes, where the rule is bound to languages.
@@ -63,6 +65,19 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
         for rule in builtin_rules()
     ]
     entries += [_entry(name, *said, Category.INJECTION, _INPUT, "LLM01") for name, said in _INJECTIONS.items()]
+    entries += [
+        CatalogueEntry(
+            id=rule.id,
+            category=rule.category,
+            severity=rule.severity,
+            profiles=(),
+            stages=get_args(Stage),
+            owasp="LLM02",
+            languages=(),
+            rationale=rule.rationale,
+        )
+        for rule in NAME_RULES
+    ]
     entries += [_entry(name, *said, Category.LEAK, ("output",), "LLM07") for name, said in LEAK_RULES.items()]
     entries += [_entry(name, *said, Category.INVISIBLE, ("output",), "LLM05") for name, said in INVISIBLE_RULES.items()]
     entries += [_entry(name, *said, CATEGORIES[name], ("output",), "LLM05") for name, said in MARKUP_RULES.items()]

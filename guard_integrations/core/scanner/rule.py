@@ -30,6 +30,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from guard_integrations.core.findings import Category, Severity, Stage
 from guard_integrations.core.policy import GuardPolicy, Profile
+from guard_integrations.core.scanner.name_rules import NAME_RULES
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.errors import PolicyError
@@ -267,7 +268,7 @@ def rules_of(policy: GuardPolicy, stage: Stage) -> tuple[Rule, ...]:
             not exist.
     """
     rules = rules_in(policy)
-    known = {rule.id for rule in rules}.union(Category)
+    known = {rule.id for rule in rules}.union((rule.id for rule in NAME_RULES), Category)
     if unknown := sorted(name for name in policy.strategies if name not in known):
         raise PolicyError(f"strategies: there is no rule and no category {', '.join(map(repr, unknown))}")
     require_known("enabled_rules", policy.enabled_rules, {rule.id for rule in rules})
