@@ -8,7 +8,7 @@ from typing import Final, cast
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.redaction import treatments
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.core.scanner.detector import Detector
+from guard_integrations.core.scanner.detector import Clearing
 from guard_integrations.core.scanner.name_rules import NAME_RULES
 from guard_integrations.core.scanner.names import Analyzer, NameDetector
 from guard_integrations.core.scanner.wordwise import Wordwise
@@ -29,7 +29,7 @@ def name_detectors(
     *,
     vault: PseudonymVault | None = None,
     default: Strategy | None = None,
-) -> tuple[Detector, ...]:
+) -> tuple[Clearing, ...]:
     """What looks for names, where the policy asks for it; none where it does not.
 
     Args:

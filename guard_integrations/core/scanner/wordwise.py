@@ -25,6 +25,10 @@ class Wordwise:
         """A session for one text."""
         return _WordwiseSession(self._detector.start())
 
+    def clears(self, text: str) -> bool:
+        """As `Clearing.clears`: of a text in which there is anything, it cannot say so."""
+        return not text
+
 
 class _WordwiseSession:
     def __init__(self, session: Session) -> None:
