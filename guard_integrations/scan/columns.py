@@ -2,73 +2,100 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from guard_integrations.scan.files import Unreadable
+from guard_integrations.scan.messages import pieces_of, said, stores_messages
 
-__all__ = ["delimiter_of", "json_column", "parquet_column", "text_column"]
+__all__ = ["Column", "delimiter_of", "json_column", "parquet_column", "text_column"]
 
-_USUAL: Final = ("text", "content", "body", "message", "prompt", "document", "page_content", "completion", "answer")
+_USUAL: Final = (
+    *("messages", "conversation", "conversations"),
+    *("text", "content", "body", "message", "prompt", "document", "page_content", "completion", "answer"),
+)
 _SAMPLE: Final = 100
 
 
-def text_column(path: str, values: Mapping[str, Iterable[object]]) -> str:
+class Column(NamedTuple):
     """The column of texts.
+
+    Args:
+        name: its name.
+        messages: whether it holds conversations: lists of messages.
+    """
+
+    name: str
+    messages: bool
+
+
+def text_column(path: str, values: Mapping[str, Iterable[object]], wanted: str | None = None) -> Column:
+    """The column of texts or of conversations.
 
     Args:
         path: of the file, for the message.
         values: some of the values of each column.
+        wanted: the one that was asked for.
 
     Raises:
         Unreadable: none of them holds texts.
     """
+    if wanted is not None:
+        return Column(wanted, said(values.get(wanted, ())))
     lengths: dict[str, float] = {}
     for name, some in values.items():
         known = [value for value in some if value is not None]
-        texts = [value for value in known if isinstance(value, str)]
-        if texts or not known:
-            lengths[name] = sum(map(len, texts)) / max(1, len(texts))
+        messages = said(known)
+        read = [pieces for value in known if (pieces := pieces_of(value, messages=messages))]
+        if read or all(value == "" for value in known):
+            lengths[name] = sum(len(piece.text) for pieces in read for piece in pieces) / max(1, len(read))
     lower = {name.lower(): name for name in reversed(lengths)}
-    for name in _USUAL:
-        if name in lower:
-            return lower[name]
-    if not lengths:
+    usual = next((lower[name] for name in _USUAL if name in lower), None)
+    if usual is None and not lengths:
         raise Unreadable(f"{path}: no column holds texts; name one with --column")
-    return max(lengths, key=lambda name: lengths[name])
+    chosen = usual or max(lengths, key=lambda name: lengths[name])
+    return Column(chosen, said(values[chosen]))
 
 
-def json_column(path: str, lines: Iterable[bytes]) -> str:
+def json_column(path: str, lines: Iterable[bytes], wanted: str | None = None) -> Column:
     """The field of texts in JSON lines; for the rest see `text_column`."""
     values: dict[str, list[object]] = {}
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             for name, value in row.items():
                 values.setdefault(name, []).append(value)
-    return text_column(path, values)
+    return text_column(path, values, wanted)
 
 
-def parquet_column(path: str, stored: parquet.ParquetFile, column: str | None) -> str:
+def parquet_column(path: str, stored: parquet.ParquetFile, wanted: str | None) -> Column:
     """The column of texts in a Parquet file, the one asked for if it is one.
 
     Raises:
         Unreadable: there is none, or what was asked for is none.
     """
-    texts = [field.name for field in stored.schema_arrow if _is_text(field.type)]
-    if column is not None:
-        if column not in texts:
-            raise Unreadable(f"{path}: there is no column {column!r} of texts")
-        return column
-    if len(texts) == 1:
-        return str(texts[0])
+    kinds = {field.name: field.type for field in stored.schema_arrow}
+    texts = [name for name, kind in kinds.items() if _is_text(kind) or stores_messages(kind)]
+    if wanted is not None:
+        if wanted not in texts:
+            raise Unreadable(f"{path}: there is no column {wanted!r} of texts")
+        texts = [wanted]
     some = next(stored.iter_batches(batch_size=_SAMPLE, columns=texts), None) if texts else None
-    return text_column(path, {} if some is None else {name: some[name].to_pylist() for name in texts})
+    values = {name: [] if some is None else _sampled(some[name]) for name in texts}
+    chosen = text_column(path, values, wanted)
+    return Column(chosen.name, chosen.messages or stores_messages(kinds[chosen.name]))
+
+
+def _sampled(column: pa.Array) -> list[object]:
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [""]
 
 
 def _is_text(kind: pa.DataType) -> bool:

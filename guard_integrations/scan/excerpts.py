@@ -20,7 +20,7 @@ _MARK: Final = pa.struct([
 ])  # fmt: skip
 EXCERPTS: Final = pa.schema([
     pa.field("path", pa.string()), pa.field("row", pa.int64()), pa.field("line", pa.int64()),
-    pa.field("start", pa.int64()), pa.field("text", pa.large_string()), pa.field("marks", pa.list_(_MARK)),
+    pa.field("within", pa.string()), pa.field("start", pa.int64()), pa.field("text", pa.large_string()), pa.field("marks", pa.list_(_MARK)),
 ])  # fmt: skip
 """`start` is the excerpt's first character in the row's text; the marks are counted in the excerpt."""
 
@@ -32,14 +32,16 @@ def excerpts_of(table: pa.Table, findings: pa.Table) -> pa.Table:
         table: what was scanned.
         findings: what was found in it.
     """
-    texts = dict(zip(table["row"].to_pylist(), table["text"].to_pylist(), strict=True))
-    columns = (findings[name].to_pylist() for name in ("row", "line", "start", "end", "rule", "severity", "action"))
-    by_row: dict[int, list[_Mark]] = {}
-    for row, *mark in zip(*columns, strict=True):
-        by_row.setdefault(row, []).append(_Mark(*mark))
+    rows = table["row"].to_pylist()
+    places = table["within"].to_pylist() if "within" in table.column_names else [None] * len(rows)
+    texts = dict(zip(zip(rows, places, strict=True), table["text"].to_pylist(), strict=True))
+    named = ("row", "within", "line", "start", "end", "rule", "severity", "action")
+    by_text: dict[tuple[int, str | None], list[_Mark]] = {}
+    for row, within, *mark in zip(*(findings[name].to_pylist() for name in named), strict=True):
+        by_text.setdefault((row, within), []).append(_Mark(*mark))
     path = table["path"][0].as_py() if table.num_rows else ""
-    groups = ((row, group) for row, marks in by_row.items() for group in _grouped(marks))
-    made = [_excerpt(path, row, texts[row], group) for row, group in islice(groups, MOST)]
+    groups = ((place, group) for place, marks in by_text.items() for group in _grouped(marks))
+    made = [_excerpt(path, place, texts[place], group) for place, group in islice(groups, MOST)]
     return pa.Table.from_pylist(made, schema=EXCERPTS)
 
 
@@ -66,13 +68,14 @@ def _grouped(marks: list[_Mark]) -> Iterator[list[_Mark]]:
         yield group
 
 
-def _excerpt(path: str, row: int, text: str, group: list[_Mark]) -> dict[str, object]:
+def _excerpt(path: str, place: tuple[int, str | None], text: str, group: list[_Mark]) -> dict[str, object]:
     start = max(0, group[0].start - _AROUND)
     end = min(len(text), max(one.end for one in group) + _AROUND, start + 2 * _LONGEST)
     marks = [
         {"start": one.start - start, "end": min(one.end, end) - start, **_said(one)} for one in group if one.start < end
     ]
-    return {"path": path, "row": row, "line": group[0].line, "start": start, "text": text[start:end], "marks": marks}
+    said = {"path": path, "row": place[0], "within": place[1], "line": group[0].line}
+    return {**said, "start": start, "text": text[start:end], "marks": marks}
 
 
 def _said(mark: _Mark) -> dict[str, str]:

@@ -71,6 +71,7 @@ class Html:
 
     def _section(self, excerpt: Mapping[str, Any]) -> str:
         where = f", line {excerpt['line']}" if excerpt["line"] is not None else f", row {excerpt['row']}"
+        where += f", {_shown(excerpt['within'])}" if excerpt["within"] else ""
         items = "".join(
             f"<li><strong>{_shown(mark['rule'])}</strong> ({mark['severity']}, {mark['action']}), characters "
             f"{excerpt['start'] + mark['start']} to {excerpt['start'] + mark['end']}: "

@@ -66,12 +66,13 @@ def _result(row: Mapping[str, object], *, flows: bool) -> dict[str, object]:
     place: dict[str, object] = {"artifactLocation": {"uri": quote(str(row["path"]), safe="/:")}}
     if region:
         place["region"] = region
-    named = ("row", "start", "end", "category", "severity", "score", "action", "view")
+    named = ("row", "within", "start", "end", "category", "severity", "score", "action", "view")
     where = "" if flows else f", row {row['row']}"
+    where += f" at {row['within']}" if row["within"] else ""
     return {
         "ruleId": row["rule"],
         "level": _LEVELS[str(row["severity"])],
         "message": {"text": f"{row['rule']} ({row['category']}){where}, characters {row['start']} to {row['end']}"},
         "locations": [{"physicalLocation": place}],
-        "properties": {name: row[name] for name in named},
+        "properties": {name: row[name] for name in named if row[name] is not None},
     }

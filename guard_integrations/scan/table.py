@@ -1,7 +1,6 @@
 """The scan as one pure function on Arrow tables, so that any engine can map it."""
 
-from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -21,10 +20,14 @@ ROWS: Final = pa.schema([
 ])  # fmt: skip
 """What is scanned: where each text comes from, and the text. Other columns are left alone."""
 
+TURNS: Final = pa.schema([*ROWS, pa.field("stage", pa.string()), pa.field("within", pa.string())])
+"""The same of conversations: where each text stands, if not where the scanner says, and where it is in the row's value."""
+
 FINDINGS: Final = pa.schema([
     pa.field("path", pa.string(), nullable=False),
     pa.field("row", pa.int64(), nullable=False),
     pa.field("line", pa.int64()),
+    pa.field("within", pa.string()),
     pa.field("start", pa.int64(), nullable=False),
     pa.field("end", pa.int64(), nullable=False),
     pa.field("rule", pa.string(), nullable=False),
@@ -34,7 +37,8 @@ FINDINGS: Final = pa.schema([
     pa.field("action", pa.string(), nullable=False),
     pa.field("view", pa.string(), nullable=False),
 ])  # fmt: skip
-"""What is found: `start` and `end` are characters of the row's text; `line`, from 1, is the file's where it has lines."""
+"""What is found: `start` and `end` are characters of the text; `line`, from 1, is the file's where it has lines; `within`
+is the place of a conversation's text in the row's value, as a JSONPath."""
 
 FLOWING: Final = frozenset({"text", "markdown", "html"})
 """Formats in which a file is one row, whose lines are the file's."""
@@ -55,6 +59,7 @@ class Scanner:
         self.policy = policy or GuardPolicy()
         self.stage: Stage = stage
         self.text = TextScanner(self.policy, stage)
+        self._others: dict[Stage, TextScanner] = {stage: self.text}
 
     def __reduce__(self) -> tuple[type["Scanner"], tuple[GuardPolicy, Stage]]:
         return type(self), (self.policy, self.stage)
@@ -63,11 +68,19 @@ class Scanner:
         """`scan_batch`, for engines that map callables."""
         return self.scan_batch(table)
 
+    def at(self, stage: Stage | None) -> TextScanner:
+        """What looks at the texts of a stage; None stands for the scanner's own."""
+        if stage is None:
+            return self.text
+        if stage not in self._others:
+            self._others[stage] = TextScanner(self.policy, stage)
+        return self._others[stage]
+
     def scan_batch(self, table: pa.Table) -> pa.Table:
         """The findings in a table of texts, row by row: however rows are put into tables, they are the same.
 
         Args:
-            table: with the columns of `ROWS`; a text that is null has none.
+            table: with the columns of `ROWS`, or of `TURNS`; a text that is null has none.
 
         Returns:
             A table with the columns of `FINDINGS`.
@@ -77,15 +90,18 @@ class Scanner:
         """
         if missing := [name for name in ROWS.names if name not in table.column_names]:
             raise PolicyError(f"the table has no column {', '.join(missing)}; it needs {', '.join(ROWS.names)}")
+        texts = table["text"].to_pylist()
+        stages = table["stage"].to_pylist() if "stage" in table.column_names else [None] * len(texts)
+        alike: dict[tuple[str, Stage | None], list[int]] = {}
+        for at, one in enumerate(zip(table["format"].to_pylist(), stages, strict=True)):
+            alike.setdefault(one, []).append(at)
+        hits: dict[int, list[Finding]] = {}
+        for (kind, stage), places in alike.items():
+            each = self.at(stage).each([texts[at] or "" for at in places], render_of(kind))
+            hits |= {at: findings for at, findings in zip(places, each, strict=True) if findings}
         found = Found()
-        first = 0
-        for kind, same in groupby(table["format"].to_pylist()):
-            part = table.slice(first, len(list(same)))
-            first += part.num_rows
-            texts = [text or "" for text in part["text"].to_pylist()]
-            for at, findings in enumerate(self.text.each(texts, render_of(kind))):
-                if findings:
-                    found.add(part["path"][at].as_py(), part["row"][at].as_py(), kind, texts[at], findings)
+        for at in sorted(hits):
+            found.add(table.slice(at, 1).to_pylist()[0], hits[at])
         return found.table()
 
 
@@ -100,14 +116,16 @@ class Found:
     def __init__(self) -> None:
         self._columns: dict[str, list[object]] = {name: [] for name in FINDINGS.names}
 
-    def add(self, path: str, row: int, kind: str, text: str, findings: list[Finding]) -> None:
-        """Takes the findings in one text."""
+    def add(self, row: dict[str, Any], findings: list[Finding]) -> None:
+        """Takes the findings in one text, with the columns that it came with."""
         at, line = 0, 1
+        kind, text = row["format"], row["text"]
         for one in findings:
             if kind in FLOWING:
                 line += text.count("\n", at, one.start)
                 at = one.start
-            values = (path, row, line if kind in FLOWING else None, one.start, one.end)
+            place = (row["path"], row["row"], line if kind in FLOWING else None, row.get("within"))
+            values = (*place, one.start, one.end)
             said = (one.rule, one.category.value, one.severity.value, one.score, one.action.value, one.view)
             for column, value in zip(self._columns.values(), (*values, *said), strict=True):
                 column.append(value)

@@ -7,12 +7,14 @@ import csv
 import io
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, Protocol
 
 from pyarrow import ArrowException, parquet
 
-from guard_integrations.scan.columns import delimiter_of, json_column, parquet_column, text_column
+from guard_integrations.scan.columns import Column, delimiter_of, json_column, parquet_column, text_column
 from guard_integrations.scan.files import STDIN, File, Unreadable, located
 
 __all__ = ["UNIT", "Unit", "units_of"]
@@ -36,6 +38,7 @@ class Unit:
         end: one past its last byte.
         size: bytes of the file that it stands for.
         column: the column that holds the text, where there are columns.
+        messages: whether it holds conversations: lists of messages.
         names: of all columns of a CSV file.
         delimiter: of a CSV file.
         data: the bytes themselves, where they cannot be read again.
@@ -47,6 +50,7 @@ class Unit:
     end: int
     size: int
     column: str = ""
+    messages: bool = False
     names: tuple[str, ...] = ()
     delimiter: str = ","
     data: bytes | None = None
@@ -102,11 +106,13 @@ def _ranges(file: File, source: "_Seekable", column: str | None) -> Iterator[Uni
     size = source.size()
     head = source.read(_NEAR)
     begin = len(_BOM) if head.startswith(_BOM) else 0
-    chosen = (column or json_column(file.path, _first_lines(source, begin))) if file.format == "jsonl" else ""
+    chosen = Column("", messages=False)
+    if file.format == "jsonl":
+        chosen = json_column(file.path, _first_lines(source, begin), column)
     while begin < size:
         wished = begin + UNIT
         end = size if wished >= size else _place(source, wished, file.format == "jsonl")
-        yield Unit(file=file, begin=begin, end=end, size=end - begin, column=chosen)
+        yield Unit(file=file, begin=begin, end=end, size=end - begin, column=chosen.name, messages=chosen.messages)
         begin = end
 
 
@@ -161,7 +167,8 @@ def _streamed(file: File, source: _Bytes, column: str | None) -> Iterator[Unit]:
     elif file.format == "jsonl":
         while b"\n" not in held and (more := source.read(UNIT)):
             held += more
-        unit = replace(unit, column=column or json_column(file.path, held.splitlines()[:100]))
+        chosen = json_column(file.path, held.splitlines()[:100], column)
+        unit = replace(unit, column=chosen.name, messages=chosen.messages)
     more = source.read(UNIT)
     while held or more:
         # Without more to come all that is held is the last unit.
@@ -212,11 +219,20 @@ def _with_header(unit: Unit, head: bytes, rest: bytes, column: str | None) -> Un
     delimiter = delimiter_of(head.decode("utf-8", "replace"))
     names = tuple(next(csv.reader(io.StringIO(head.decode("utf-8", "replace")), delimiter=delimiter), ()))
     sample = csv.reader(io.StringIO(rest[: 1 << 20].decode("utf-8", "replace")), delimiter=delimiter)
-    rows = [row for row, _ in zip(sample, range(100), strict=False)] if column is None else []
+    rows = _sampled(sample)
     values = {name: [row[at] for row in rows if at < len(row)] for at, name in enumerate(names)}
     if column is not None and column not in names:
         raise Unreadable(f"{unit.file.path}: there is no column {column!r} among {len(names)}")
-    return replace(unit, names=names, delimiter=delimiter, column=column or text_column(unit.file.path, values))
+    chosen = text_column(unit.file.path, values, column)
+    return replace(unit, names=names, delimiter=delimiter, column=chosen.name, messages=chosen.messages)
+
+
+def _sampled(records: Iterator[list[str]]) -> list[list[str]]:
+    """The first records, as far as they are CSV; what is none is counted when it is read."""
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        rows.extend(islice(records, 100))
+    return rows
 
 
 def _row_groups(file: File, column: str | None) -> Iterator[Unit]:
@@ -227,4 +243,4 @@ def _row_groups(file: File, column: str | None) -> Iterator[Unit]:
         groups = stored.num_row_groups
         for group in range(groups):
             size = file.size * (group + 1) // groups - file.size * group // groups
-            yield Unit(file=file, begin=group, end=group + 1, size=size, column=chosen)
+            yield Unit(file=file, begin=group, end=group + 1, size=size, column=chosen.name, messages=chosen.messages)

@@ -92,11 +92,12 @@ class Work:
                 if self.quotes and found.num_rows:
                     excerpts.append(excerpts_of(table, found))
                 if self.cleans:
-                    clean.append(block.written(self._cleaned(unit, block, rows, found)))
+                    clean.append(block.written(block.changes(self._cleaned(unit, block, rows, found))))
                 rows += block.size
                 broken += block.broken
                 if unit.file.format in FLOWING:
-                    characters, lines = len(block.texts[0]), block.texts[0].count("\n")
+                    text = block.pieces[0].text
+                    characters, lines = len(text), text.count("\n")
         except Unreadable as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, its message may hold content
@@ -120,8 +121,8 @@ class Work:
         hit = set(pc.unique(found["row"]).to_pylist())
         render = render_of(unit.file.format)
         return {
-            at: self.scanner.text.clean(text, render)
-            for at, (row, text) in enumerate(zip(block.rows, block.texts, strict=True))
+            at: self.scanner.at(piece.stage).clean(piece.text, render)
+            for at, (row, piece) in enumerate(zip(block.rows, block.pieces, strict=True))
             if first + row in hit
         }
 

@@ -30,6 +30,7 @@ class Summary:
         rows = part.findings.slice(0, max(0, _FIRST - len(self._first))).to_pylist()
         for row in rows:
             where = f"{row['path']}:{row['line']}" if row["line"] is not None else f"{row['path']} row {row['row']}"
+            where += f" {row['within']}" if row["within"] else ""
             place = f"{row['start']}-{row['end']}"
             self._first.append((where, row["rule"], row["severity"], place))
 
