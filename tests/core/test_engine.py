@@ -5,13 +5,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
 from guard_integrations.core.findings import Action
-from guard_integrations.core.scanner import engine, linear, session
+from guard_integrations.core.scanner import linear, session
 from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
 from guard_integrations.core.scanner.rule import Context, Rule, Run, load_pack, rules_of
 from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
@@ -50,7 +51,7 @@ def test_a_set_that_ran_out_of_memory_lets_nothing_through(monkeypatch):
 
 
 def group_without_answer(group):
-    return engine._Group(members=group.members, match=lambda _: None, overlap=group.overlap)
+    return replace(group, match=lambda _: None)
 
 
 @pytest.mark.parametrize("module", ["raise ImportError", "def compile(pattern): ..."])

@@ -3,14 +3,16 @@
 Offsets in here are bytes of UTF-8.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from guard_integrations.core.findings import Category
-from guard_integrations.core.scanner.linear import SET_MEMORY, SMALL_SET_MEMORY, Search, compile_pattern, compile_set
+from guard_integrations.core.scanner.linear import SET_MEMORY, Search, compile_pattern, compile_set
 from guard_integrations.core.scanner.live import Live
 from guard_integrations.core.scanner.pattern import Pattern
+from guard_integrations.core.scanner.prefilter import Kind
+from guard_integrations.core.scanner.prefilter import signs as signs_of
 from guard_integrations.core.scanner.rule import Rule
 from guard_integrations.core.scanner.tail import CompiledTail
 from guard_integrations.core.scanner.utf8 import character_length, decode, encode, previous_character
@@ -91,8 +93,13 @@ class _Group:
     members: tuple[CompiledRule, ...]
     match: Callable[[bytes], list[int] | None]
     overlap: int
+    foreign: bool = False
+    """Whether none of them matches in a text of ASCII alone."""
 
     def hits(self, data: bytes) -> Sequence[CompiledRule]:
+        """The rules that may match: no other one does."""
+        if self.foreign and data.isascii():
+            return _NO_RULES
         found = self.match(data)
         # The last member matches every text. RE2 reports a set that has run out of memory as one without a match.
         canary = len(self.members)
@@ -124,7 +131,7 @@ class RuleSet:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.compiled = tuple(CompiledRule(rule, order) for order, rule in enumerate(rules))
         self.longest_head = max((one.rule.head.width[1] or 0 for one in self.compiled), default=0)
-        self._groups = [_group(members) for members in _grouped(one for one in self.compiled if not one.rule.waits)]
+        self._groups = list(_groups([one for one in self.compiled if not one.rule.waits]))
         self._waiting = [one for one in self.compiled if one.rule.waits]
         labels = {one.rule.label for one in self.compiled}
         self._waits = Waiting((one.rule for one in self._waiting), labels)
@@ -170,18 +177,19 @@ class RuleSet:
         stop = len(data)
         # Two characters before `at`, for leads and edges.
         view = data[previous_character(data, previous_character(data, at)) :] if at else data
-        found: list[tuple[CompiledRule, list[tuple[int, int]]]] = []
+        parts = stop - at >= 2 * _WINDOW
+        found: dict[int, tuple[CompiledRule, list[tuple[int, int]]]] = {}
+        hit: list[_Group] = []
         for group in self._groups:
-            hits = group.hits(view)
-            if not hits:
-                continue
-            whole = [one for one in hits if one.overlap is None] if stop - at >= 2 * _WINDOW else hits
-            found += ((one, [(at, stop)]) for one in whole)
-            if len(whole) < len(hits):
-                found += self._windows(group, data, at)
+            if hits := group.hits(view):
+                hit.append(group)
+                found.update((one.order, (one, [(at, stop)])) for one in hits if not parts or one.overlap is None)
+        if parts and hit:
+            self._windows(hit, data, at, found)
         for index in self._waits.hits(data, at, before, parted=parted or bool(found)):
-            found.append((self._waiting[index], [(at, stop)]))
-        return found
+            waiting = self._waiting[index]
+            found[waiting.order] = waiting, [(at, stop)]
+        return list(found.values())
 
     def clears(self, data: bytes) -> bool:
         r"""Whether it is certain that no head is in the text, nor in any stretch of it between line breaks taken alone.
@@ -194,20 +202,18 @@ class RuleSet:
         return self._by_lines and not self.stretches(data)
 
     @staticmethod
-    def _windows(group: _Group, data: bytes, at: int) -> Iterable[tuple[CompiledRule, list[tuple[int, int]]]]:
-        """The bounded rules of a group, in the windows of a long text in which they hit."""
-        places: dict[int, tuple[CompiledRule, list[tuple[int, int]]]] = {}
+    def _windows(
+        groups: list[_Group], data: bytes, at: int, found: dict[int, tuple[CompiledRule, list[tuple[int, int]]]]
+    ) -> None:
+        """The bounded rules of some groups, in the windows of a long text in which they hit."""
+        overlap = max(group.overlap for group in groups)
         for start in range(at, len(data), _WINDOW):
-            for one in group.hits(data[max(0, start - _LOOK_BACK) : start + _WINDOW + group.overlap]):
+            window = data[max(0, start - _LOOK_BACK) : start + _WINDOW + overlap]
+            where = start, min(len(data), start + _WINDOW)
+            hits = {one.order: one for group in groups for one in group.hits(window)}
+            for order, one in hits.items():
                 if one.overlap is not None:
-                    where = places.setdefault(one.order, (one, []))[1]
-                    where.append((start, min(len(data), start + _WINDOW)))
-        return places.values()
-
-
-_INJECTIONS: Final = 12
-"""Rules in a set against injections. Each lets words stand between words, and in one big set these multiply: its states
-outgrow any memory, and are made anew all the time (1.4 MB/s; in sets of twelve, 10 to 25 MB/s)."""
+                    found.setdefault(order, (one, []))[1].append(where)
 
 
 def _ends(one: CompiledRule, search: Search, data: bytes) -> bool:
@@ -244,24 +250,29 @@ def _takes_lines(one: CompiledRule) -> bool:
     return not one.rule.head.has_edge("A") and (not lead or compile_pattern(lead).match(b"\n", 0, 1) is not None)
 
 
-def _group(members: list[CompiledRule]) -> _Group:
+def _group(members: Sequence[CompiledRule], sources: Sequence[str], kind: Kind | None = None) -> _Group:
     # The last one matches every text, see `_Group.hits`; and at its end only, which costs nothing on the way.
-    sources = [*(_leading(one.rule) + _head(one.rule) for one in members), r"\z"]
     return _Group(
         members=tuple(members),
-        match=compile_set(sources, SMALL_SET_MEMORY if members[0].rule.category is Category.INJECTION else SET_MEMORY),
+        match=compile_set([*sources, r"\z"], SET_MEMORY),
         overlap=max(one.overlap or 0 for one in members),
+        foreign=kind == "foreign",
     )
 
 
-def _grouped(compiled: Iterable[CompiledRule]) -> Iterable[list[CompiledRule]]:
+def _groups(compiled: Sequence[CompiledRule]) -> Iterator[_Group]:
     """Digits and letters do not go into one set: the states of a big one explode on hostile text."""
-    groups: dict[tuple[Category, int], list[CompiledRule]] = {}
-    injections = 0
+    together: dict[Category, list[CompiledRule]] = {}
+    signs: dict[Kind, list[tuple[CompiledRule, str]]] = {}
     for one in compiled:
         category = one.rule.category
-        alone = category in {Category.PII, Category.SECRET, Category.INJECTION}
-        injections += category is Category.INJECTION
-        block = (injections - 1) // _INJECTIONS if category is Category.INJECTION else 0
-        groups.setdefault((category if alone else Category.MARKUP, block), []).append(one)
-    return groups.values()
+        if category is Category.INJECTION:
+            for kind, sign in signs_of(one.rule.head).items():
+                signs.setdefault(kind, []).append((one, sign))
+        else:
+            alone = category in {Category.PII, Category.SECRET}
+            together.setdefault(category if alone else Category.MARKUP, []).append(one)
+    for members in together.values():
+        yield _group(members, [_leading(one.rule) + _head(one.rule) for one in members])
+    for kind, found in signs.items():
+        yield _group([one for one, _ in found], [sign for _, sign in found], kind)

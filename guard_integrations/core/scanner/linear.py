@@ -21,12 +21,10 @@ except AttributeError:
 if problem:
     raise GuardUnavailable("engine", problem)
 
-__all__ = ["SET_MEMORY", "SMALL_SET_MEMORY", "Compiled", "Search", "compile_pattern", "compile_set", "literal"]
+__all__ = ["SET_MEMORY", "Compiled", "Search", "compile_pattern", "compile_set", "literal"]
 
 SET_MEMORY: Final = 64 << 20
 """Bytes a set of rules may use for its states, which are made as texts need them."""
-SMALL_SET_MEMORY: Final = 16 << 20
-"""The same for a set of a few."""
 _RULE_MEMORY: Final = 16 << 20
 
 

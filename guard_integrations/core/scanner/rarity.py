@@ -1,9 +1,10 @@
 """How rare things are in prose, roughly: what is rare is looked for first."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
-from guard_integrations.core.scanner.syntax import Alternatives, Characters, Edge, Node, Repeat, Sequence
+from guard_integrations.core.scanner.syntax import Alternatives, Characters, Edge, Node, Range, Repeat, Sequence
 
 __all__ = ["likely", "necessary"]
 
@@ -18,12 +19,7 @@ def likely(node: Node) -> float:
     """How often a text that the node stands for begins at a place in prose."""
     match node:
         case Characters(ranges, negated):
-            inside = sum(
-                share * max(0, min(high, last) - max(low, first) + 1)
-                for low, high in ranges
-                for first, last, share in _SHARES
-            )
-            return 1 - inside if negated else inside
+            return 1 - _share(ranges) if negated else _share(ranges)
         case Sequence(items):
             product = 1.0
             for item in items:
@@ -35,6 +31,13 @@ def likely(node: Node) -> float:
             return likely(item) ** low
         case Edge():
             return 1.0
+
+
+@lru_cache(maxsize=4096)
+def _share(ranges: tuple[Range, ...]) -> float:
+    return sum(
+        share * max(0, min(high, last) - max(low, first) + 1) for low, high in ranges for first, last, share in _SHARES
+    )
 
 
 def necessary(node: Node) -> Node:
