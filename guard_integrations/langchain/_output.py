@@ -149,7 +149,11 @@ class AnswerGuard:
             return AIMessageChunk(content=content) if content else None
         clean = self._clean_calls(calls)
         pieces = [
-            {**piece, "args": self._json_text(piece["args"], piece.get("name") or "")}
+            {
+                **piece,
+                "name": self._name(piece.get("name")),
+                "args": self._json_text(piece["args"], piece.get("name") or ""),
+            }
             if isinstance(piece.get("args"), str)
             else piece
             for piece in calls.content
@@ -159,7 +163,11 @@ class AnswerGuard:
             content=[*content, *pieces] if isinstance(content, list) or pieces else content,
             additional_kwargs=clean["additional_kwargs"],
             tool_call_chunks=[
-                {**each, "args": self._json_text(each["args"], each["name"] or "") if each["args"] else each["args"]}
+                {
+                    **each,
+                    "name": self._name(each["name"]),
+                    "args": self._json_text(each["args"], each["name"] or "") if each["args"] else each["args"],
+                }
                 for each in calls.tool_call_chunks
             ],
         )
@@ -235,11 +243,13 @@ class AnswerGuard:
         update: dict[str, Any] = {"additional_kwargs": self._clean_kwargs(message.additional_kwargs)}
         if isinstance(message, AIMessage):
             update["tool_calls"] = [
-                {**call, "args": self.arguments(call["args"], call["name"])} for call in message.tool_calls
+                {**call, "name": self._name(call["name"]), "args": self.arguments(call["args"], call["name"])}
+                for call in message.tool_calls
             ]
             update["invalid_tool_calls"] = [
                 {
                     **call,
+                    "name": self._name(call["name"]),
                     "args": self._json_text(call["args"], call["name"]) if call["args"] else call["args"],
                     # LangChain quotes the arguments in its message.
                     "error": self._clean(call["error"]) if call["error"] else call["error"],
@@ -264,7 +274,11 @@ class AnswerGuard:
             return function
         arguments, name = function.get("arguments"), str(function.get("name") or "")
         clean = self._json_text(arguments, name) if isinstance(arguments, str) else self.arguments(arguments, name)
-        return {**function, "arguments": clean}
+        return {**function, "name": self._name(function.get("name")), "arguments": clean}
+
+    def _name(self, name: str | None) -> str | None:
+        """A tool's name, which the model writes and anything may stand in."""
+        return self._clean(name) if name else name
 
     def _json_text(self, text: str, tool: str | None = None) -> str:
         """A JSON text with each of its values made safe; what is no JSON is sanitised as text."""

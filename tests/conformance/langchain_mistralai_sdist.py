@@ -5,6 +5,9 @@
 It downloads the sdist of the installed version with pip, and runs its unit tests twice: with a trivial subclass of
 `ChatMistralAI`, which is the measure, and with `GuardedChatMistralAI`, whose only change is `moderation="off"`, since
 the tests mock one HTTP client and know nothing of another. It exits with 1 when a test fails that passed before.
+
+One test is skipped with ours and passes with the trivial subclass: guards and keys do not go through LangChain's
+serialisation, and `is_lc_serializable` says so, which is what `test_serdes` asks first.
 """
 
 import importlib.metadata
@@ -21,9 +24,7 @@ DISTRIBUTION = "langchain-mistralai"
 
 TRIVIAL = """
 class Model(langchain_mistralai.chat_models.ChatMistralAI):
-    @classmethod
-    def is_lc_serializable(cls):
-        return False
+    pass
 """
 
 GUARDED = """
@@ -34,6 +35,8 @@ from guard_integrations.langchain import GuardedChatMistralAI
 class Model(GuardedChatMistralAI):
     moderation: Literal["both", "input", "output", "off"] = "off"
 """
+
+SKIPPED = {"tests.unit_tests.test_standard.TestMistralStandard::test_serdes"}
 
 CONFTEST = """
 import langchain_mistralai.chat_models
@@ -92,8 +95,9 @@ def main() -> int:
             return 2
         measure = passed(sdist, TRIVIAL)
         ours = passed(sdist, GUARDED)
-    fewer = sorted(measure - ours)
-    print(f"{len(measure)} pass with a trivial subclass, {len(ours)} with GuardedChatMistralAI")  # noqa: T201 - a script
+    fewer = sorted(measure - ours - SKIPPED)
+    said = f"{len(measure)} pass with a trivial subclass, {len(ours)} with GuardedChatMistralAI"
+    print(f"{said}, which skips test_serdes")  # noqa: T201 - a script
     for name in fewer:
         print(f"only with the trivial subclass: {name}")  # noqa: T201 - a script
     return 1 if fewer or not ours else 0
