@@ -16,6 +16,7 @@ from guard_integrations.core.policy import Actions, Strategy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
+from guard_integrations.core.scanner.injection import LABEL
 from guard_integrations.errors import GuardUnavailable
 from guard_integrations.llama_index._node_guard import (
     READ_BY_MODEL,
@@ -24,7 +25,7 @@ from guard_integrations.llama_index._node_guard import (
     Verdict,
     remembered,
 )
-from guard_integrations.llama_index._nodes import Modes, model_view, spotlighted, visible_keys
+from guard_integrations.llama_index._nodes import Modes, end_of_order, model_view, spotlighted, visible_keys
 from guard_integrations.llama_index._spans import outside_spans
 from guard_integrations.llama_index._values import rewrite_node
 
@@ -50,8 +51,9 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
 
     Args:
         policy: what counts as an injection; its action for injections gives way to `on_injection`.
-        on_injection: `drop` leaves a poisoned node out, `filter` cuts the poisoned span (and leaves the node out
-            when that is not enough), `flag` only reports, `block` refuses the whole request.
+        on_injection: `drop` leaves a poisoned node out, `filter` cuts the poisoned span and what follows it in its
+            paragraph, which is the order that it announces (and leaves the node out when that is not enough), `flag`
+            only reports, `block` refuses the whole request.
         spotlight: also puts the text, with the metadata that the model reads, between tags that it cannot forge.
         non_text: what happens to images, audio and video.
         annotate: writes into the metadata of each node that hit, which rules did, without content.
@@ -112,7 +114,13 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
         return judge
 
     def _clean(self, text: str) -> str:
-        return self._sanitizer.sanitize(text, stage="document").text
+        kept: list[str] = []
+        done = 0
+        for found in self._sanitizer.scan(text, stage="document").findings:
+            if found.category is Category.INJECTION and found.action is Action.FILTER and found.end > done:
+                kept += text[done : max(done, found.start)], LABEL
+                done = end_of_order(text, found.start, found.end)
+        return self._sanitizer.sanitize("".join([*kept, text[done:]]), stage="document").text
 
 
 class RedactionNodePostprocessor(TextGuardNodePostprocessor):
