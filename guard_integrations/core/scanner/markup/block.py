@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from guard_integrations.core.scanner.markup.draft import Change, Draft
@@ -18,6 +19,8 @@ __all__ = ["NO_LINK", "TRIGGER", "Memory", "rewrite"]
 NO_LINK: Final = "[link removed]"
 _NO_DESTINATION: Final = " (link removed)"
 _ROUNDS: Final = 6
+_MOST_CHANGES: Final = 256
+"""Changes of one round in one block; what would take more is hostile, and is taken apart at once."""
 _MOST_TAG: Final = 2048
 """Characters of a tag at most; what is longer is escaped."""
 
@@ -83,7 +86,11 @@ def rewrite(
     draft = Draft(block)
     for _ in range(_ROUNDS):
         reader = _Round(context, draft.text, urls, memory, lost=lost)
-        if draft.apply([change for change in reader.changes() if change.rule not in urls.disabled]):
+        wanted = (change for change in reader.changes() if change.rule not in urls.disabled)
+        changes = list(islice(wanted, _MOST_CHANGES + 1))
+        if len(changes) > _MOST_CHANGES:
+            break
+        if draft.apply(changes):
             continue
         if reader.images and reader.definitions and not memory.definitions:
             memory.definitions = True  # within one block, whichever comes first
@@ -91,10 +98,11 @@ def rewrite(
         memory.images |= reader.images
         memory.definitions |= reader.definitions
         return draft
-    # Too tangled to be decided: nothing that markup is made of stays.
-    draft.apply(
-        Change(start=m.start(), end=m.end(), text="", rule="markup-overflow") for m in _TANGLE.finditer(draft.text)
-    )
+    # Too tangled to be decided: nothing that markup is made of stays, from the first trigger on, which is not shown yet.
+    first = TRIGGER.search(block)
+    start = len(draft.text) if first is None else first.start()
+    text = _TANGLE.sub(" ", draft.text[start:])
+    draft.apply([Change(start=start, end=len(draft.text), text=text, rule="markup-overflow")])
     return draft
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Change", "Draft"]
 
@@ -23,16 +24,12 @@ class Change:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A stretch of the first text: as it is, or with another text in its stead."""
+class _Piece(NamedTuple):
+    """A stretch of the first text: as it is, or with another text in its stead. A tuple, since each change makes three."""
 
     start: int
     end: int
     text: str | None = None
-
-    def size(self) -> int:
-        return self.end - self.start if self.text is None else len(self.text)
 
 
 class Draft:
@@ -58,12 +55,14 @@ class Draft:
         def copy(size: int, into: list[_Piece]) -> None:
             while size and waiting:
                 piece = waiting.pop()
-                if piece.size() > size:
-                    left, right = _split(piece, size)
+                start, end, text = piece
+                long = end - start if text is None else len(text)
+                if long > size:
+                    piece, right = _split(piece, size)
                     waiting.append(right)
-                    piece = left
+                    long = size
                 into.append(piece)
-                size -= piece.size()
+                size -= long
 
         done = False
         for change in sorted(changes, key=lambda change: (change.start, -change.end)):
