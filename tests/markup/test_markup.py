@@ -359,3 +359,18 @@ def test_no_terminal_escape_is_left():
         assert not any(
             written in shown.lower() for written in ("\\x1b[", "\\x1b]", "\\033[", "\\033]", "\\u001b[", "\\x9b")
         )
+
+
+@pytest.mark.parametrize("piece", ["](", "![a](//", "<script", "<a ", "<b onclick=x> w<ww. :[// "])
+@pytest.mark.parametrize("before", ["", "`code` and ", "a < b\n\n- "])
+def test_a_block_with_hundreds_of_changes_is_taken_apart(before, piece):
+    text = before + piece * 900 + "\n\nafter <b>that</b>"
+    shown, findings = whole(MARKDOWN, text)
+    assert rendered_active(shown) == {}
+    assert shown.endswith("\n\nafter <b>that</b>")
+    assert shown.startswith(before)
+    assert len(findings) < 900
+    assert {finding.rule for finding in findings} <= set(MARKUP_RULES)
+    for size in (1, 333):
+        assert "".join(in_pieces(MARKDOWN, cut(text, range(0, len(text), size)))[0]) == shown
+    assert whole(MARKDOWN, shown)[0] == shown

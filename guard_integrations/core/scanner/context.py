@@ -34,13 +34,12 @@ class ContextWords:
         sources = (f"{before}(?:{'|'.join(group)}){after}" for (before, after), group in groups.items())
         return f"(?i:{'|'.join(sources)})"
 
-    def score(self, score: float, before: str) -> float:
-        """The score of a match that had `score` without regard to the text before it.
+    def score(self, score: float, data: bytes) -> float:
+        """The score of a match that had `score` without regard to the text before it, which is given in UTF-8.
 
         Words of both kinds cancel out, except that a match which is none without a word goes by the last of them:
         in "order 12, call 612345678" that is "call". Where words of both kinds end together, they cancel out, too.
         """
-        data = before.encode("utf-8", "surrogatepass")
         raised = self._raises is not None and self._raises(data, 0, len(data)) is not None
         lowered = self._lowers is not None and self._lowers(data, 0, len(data)) is not None
         if raised and lowered:

@@ -102,6 +102,7 @@ class RuleSession:
         "_open",
         "_scan",
         "_total",
+        "_window",
         "_written",
     )
 
@@ -122,6 +123,8 @@ class RuleSession:
         self._fresh = -1
         """Where a replaced match has ended and what follows has not been looked at yet; -1 for nowhere."""
         self._written = Written(detector.rules, detector.keep)
+        self._window = (-1, 0), b""
+        """The last place that was asked about and how many edits there were, and the text before it."""
 
     def feed(self, text: str, *, final: bool = False) -> Step:
         """Takes the next piece of the text."""
@@ -345,12 +348,13 @@ class RuleSession:
     def _score(self, one: CompiledRule, start: int) -> float:
         """Confidence in a match, as far as its context goes."""
         words = self._detector.words[one.order]
-        score = one.rule.score
-        return (
-            score
-            if words is None
-            else words.score(score, _window(self._written.before(self._data, start, CONTEXT + 1)))
-        )
+        if words is None:
+            return one.rule.score
+        # Rules often ask for the same place, one after the other.
+        place = start, self._written.edits
+        if place != self._window[0]:
+            self._window = place, encode(_window(self._written.before(self._data, start, CONTEXT + 1)))
+        return words.score(one.rule.score, self._window[1])
 
     def _finding(self, order: int, start: int, end: int, score: float) -> Finding:
         rule = self._detector.rules.compiled[order].rule

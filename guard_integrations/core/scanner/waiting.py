@@ -11,6 +11,7 @@ from guard_integrations.core.scanner.linear import Search, compile_pattern, comp
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rarity import necessary
 from guard_integrations.core.scanner.rule import Context, Rule
+from guard_integrations.core.scanner.utf8 import encode
 from guard_integrations.errors import GuardUnavailable
 
 __all__ = ["Waiting"]
@@ -74,7 +75,7 @@ class Waiting:
         for rule in self._rules:
             # A rule whose word is in a label does not wait: its source is the empty one.
             written = rule.context is None or any(
-                ContextWords(rule.context).score(0.5, label) > 0.5  # noqa: PLR2004 - from any score on
+                ContextWords(rule.context).score(0.5, encode(label)) > 0.5  # noqa: PLR2004 - from any score on
                 for label in self._labels
             )
             sources.append("" if written or rule.context is None else source(rule.context))

@@ -24,7 +24,7 @@ class Written:
         keep: how many characters are kept.
     """
 
-    __slots__ = ("_base", "_edits", "_from", "_keep", "_rules", "_tail", "_text", "to")
+    __slots__ = ("_base", "_edits", "_from", "_keep", "_rules", "_tail", "_text", "edits", "to")
 
     def __init__(self, rules: RuleSet, keep: int) -> None:
         self._rules = rules
@@ -36,6 +36,8 @@ class Written:
         self._tail = ""
         self._base = 0
         """What stands before this byte when all is written ends in `_tail`: most of what is asked for goes on there."""
+        self.edits = 0
+        """How often anything has changed in here."""
         self.to = 0
         """The byte up to which everything is let out or replaced by now, as far as it was replaced."""
 
@@ -70,6 +72,7 @@ class Written:
     def skip(self, to: int) -> None:
         """What stands up to `to` is gone with what was replaced before it."""
         if to > self.to:
+            self.edits += 1
             self.to = self._base = to
             if self._edits:
                 first, _, label = self._edits[-1]
@@ -91,12 +94,14 @@ class Written:
         elif start and is_word(data[start]) and is_word(data[start - 1]):
             label = self._glued(self.before(data, start), label)
         self._tail = (self.before(data, start) + label)[-self._keep :]
+        self.edits += 1
         self._edits.append((start, end, label))
         self.to = self._base = end
         return label
 
     def forget(self, data: bytes, cut: int, to: int) -> None:
         """The session lets go of the first `cut` bytes of its data; `to` is how far everything is decided."""
+        self.edits += 1
         end = max(self.to, to)
         self._text = self._tail = self.before(data, end)
         self._edits.clear()
