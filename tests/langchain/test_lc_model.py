@@ -10,7 +10,6 @@ import pytest
 from kept import Kept
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
@@ -31,7 +30,6 @@ from guard_integrations import (
 from guard_integrations.core.findings import Action
 from guard_integrations.core.policy import REFUSAL
 from guard_integrations.langchain import GuardedChatMistralAI, MetadataCallbackHandler, RunnableInputGuard
-from guard_integrations.langchain._guarded_model import GuardedChatModel
 from guard_integrations.testing.faults import Fault
 
 BASIC = GuardPolicy.basic()
@@ -576,73 +574,7 @@ def test_a_refused_run_is_recorded():
     assert record.findings
 
 
-# -- the tripwire ----------------------------------------------------------------------------------------------
-
-GUARDED = {"_generate", "_agenerate", "_stream", "_astream", "_convert_input", "generate", "agenerate"}
-
-# Every method of the parents' by which a text can go to the model or come from it, and why it is no way around the
-# guard. A new one makes the test below fail: look whether it bypasses `_generate`, `_stream` and their twins, guard it
-# if it does, and write it down here.
-KNOWN = {
-    # Through `generate`, `_generate_with_cache`, `_generate` or `_stream`.
-    "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "batch_as_completed", "abatch_as_completed",
-    "transform", "atransform", "generate_prompt", "agenerate_prompt", "astream_log", "astream_events", "stream_events",
-    "_astream_events_v1_v2", "_astream_events_v3_unsupported", "_chat_model_stream_v3", "_achat_model_stream_v3", "_iter_v2_events", "_aiter_v2_events",
-    "_replay_v2_events_for_cache_hit", "_areplay_v2_events_for_cache_hit",
-    "_generate_with_cache", "_agenerate_with_cache", "_call_async", "_batch_with_config", "_abatch_with_config",
-    "_call_with_config", "_acall_with_config", "_transform_stream_with_config", "_atransform_stream_with_config",
-    # Below the guard: they carry what `_generate` and `_stream` send and get.
-    "completion_with_retry", "_create_chat_result", "_create_message_dicts", "_combine_llm_outputs",
-    "_convert_cached_generations",
-    # Above it: they only say whether to stream.
-    "_should_stream", "_streaming_disabled", "_should_use_protocol_streaming",
-    # They make another runnable of the model.
-    "with_structured_output",
-}  # fmt: skip
-WAYS = ("invoke", "stream", "generate", "call", "batch", "complet", "transform", "events", "chat", "message", "predict", "apply", "agent", "respond", "send", "convert")  # fmt: skip
-
-
-def test_no_method_of_the_parents_leads_around_the_guard():
-    ways = {
-        name
-        for name in dir(ChatMistralAI)
-        if any(part in name.lower() for part in WAYS)
-        and not name.startswith("__")
-        and callable(getattr(ChatMistralAI, name))
-    }
-    unknown = ways - KNOWN - GUARDED - HARMLESS
-    assert not unknown, f"new in the parent class, perhaps around the guard: {sorted(unknown)}"
-
-
-OWN = {
-    "_client_params", "_combine_llm_outputs", "_create_chat_result", "_create_message_dicts", "_default_params",
-    "_get_ls_params", "_identifying_params", "_llm_type", "_resolve_model_profile", "_set_mistralai_version",
-    "bind_tools", "build_extra", "completion_with_retry", "get_lc_namespace", "is_lc_serializable", "lc_secrets",
-    "validate_environment", "with_structured_output",
-}  # fmt: skip
-
-
-def test_the_parent_itself_has_nothing_new():
-    own = {
-        name for name in vars(ChatMistralAI) if not name.startswith("__") and name not in {"_abc_impl", "model_config"}
-    }
-    unknown = own - OWN - GUARDED
-    assert not unknown, f"new in ChatMistralAI: look whether it leads around the guard: {sorted(unknown)}"
-
-
-HARMLESS = {"get_num_tokens_from_messages", "_format_for_tracing", "model_post_init", "_get_invocation_params"}
-
-
-@pytest.mark.parametrize("native", ["_stream_chat_model_events", "_astream_chat_model_events"])
-@pytest.mark.parametrize("parent", [ChatMistralAI, GuardedChatModel, BaseChatModel])
-def test_the_parent_has_no_native_event_stream_yet(parent, native):
-    """LangChain prefers such a method to `_stream`: the day it is there, it must be guarded."""
-    assert getattr(parent, native, None) is None
-
-
-@pytest.mark.parametrize("name", sorted(GUARDED))
-def test_the_guarded_methods_are_ours(name):
-    assert getattr(GuardedChatMistralAI, name) is not getattr(ChatMistralAI, name)
+# -- traces ---------------------------------------------------------------------------------------------------
 
 
 def test_tracers_get_the_rewritten_turn():
