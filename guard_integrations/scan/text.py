@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCKED", "NOT_SCANNED", "PIECE", "STAGES", "TextScanner"]
 
-PIECE: Final = 131_072
+PIECE: Final = 262_144
 """Characters of a long text that are looked at together."""
 LOOK_AHEAD: Final = 4_096
 """Of these, how many at its end belong to the next piece: what begins before them is seen whole."""

@@ -209,3 +209,20 @@ def test_nothing_heavy_is_loaded_before_it_is_needed():
     code = "import sys, guard_integrations, guard_integrations.core.scanner.classifier; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - ours
     assert done.stdout.strip() == "False"
+
+
+@settings(max_examples=50)
+@given(st.lists(st.text() | st.sampled_from([ORDER, REPORT, REPORT.format(ORDER), "é. " * 40]), max_size=12))
+def test_texts_read_in_one_go_score_as_one_by_one(texts):
+    model = Classifier.load()
+    for stage in ("input", "document"):
+        alone = [window.score for text in texts for window in model.windows(text, stage, 2.0, or_highest=True)]
+        assert model.highest(texts, stage) == pytest.approx(max(alone, default=0.0), abs=1e-12)
+
+
+def test_a_set_of_texts_is_clear_only_if_each_is():
+    texts = [REPORT.format("It rained.")] * 5
+    assert GUARD.clears(texts, "document")
+    assert not GUARD.clears([*texts, ORDER], "document")
+    assert not GUARD.clears([*texts, DISGUISES["base64"]], "document")
+    assert not GUARD.clears(["x" * 100_001])

@@ -9,6 +9,7 @@ NumPy is loaded with the first classifier, not with this module.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -78,26 +79,31 @@ class Bags:
     ids: "npt.NDArray[np.int64]"
 
 
-def bags(text: str) -> Bags:
-    """Reads a text as bags of features, one for each sentence and one for each window of sentences."""
+def bags(*texts: str) -> Bags:
+    """Reads texts as bags of features, one for each sentence and one for each window of sentences of one text."""
     import numpy as np  # noqa: PLC0415 - a hundred milliseconds that only this needs
 
-    folded = fold(text)
-    spans = sentences(folded)
     words: list[int] = []
     edges = [0]
-    tokens_in = (_ASCII_TOKEN if folded.isascii() else _TOKEN).findall
-    for start, end in spans:
-        words += map(_CODES.__getitem__, tokens_in(folded, start, end))
-        edges.append(len(words))
-    single = [(span, tokens) for span, tokens in zip(spans, pairwise(edges), strict=True) if tokens[0] < tokens[1]]
-    several = [single[at : at + TOGETHER] for at in range(0, len(single) - 1, 2)]
-    single += [((group[0][0][0], group[-1][0][1]), (group[0][1][0], group[-1][1][1])) for group in several]
+    windows: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for text in texts:
+        folded = fold(text)
+        spans = sentences(folded)
+        first = len(edges) - 1
+        tokens_in = (_ASCII_TOKEN if folded.isascii() else _TOKEN).findall
+        for start, end in spans:
+            words += map(_CODES.__getitem__, tokens_in(folded, start, end))
+            edges.append(len(words))
+        counted = zip(spans, pairwise(edges[first:]), strict=True)
+        single = [(span, tokens) for span, tokens in counted if tokens[0] < tokens[1]]
+        several = [single[at : at + TOGETHER] for at in range(0, len(single) - 1, 2)]
+        windows += single
+        windows += [((group[0][0][0], group[-1][0][1]), (group[0][1][0], group[-1][1][1])) for group in several]
     codes = np.array(words, dtype=np.uint64)
-    within = np.repeat(np.arange(len(spans)), np.diff(edges))
+    within = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     return Bags(
-        spans=[span for span, _ in single],
-        tokens=[tokens for _, tokens in single],
+        spans=[span for span, _ in windows],
+        tokens=[tokens for _, tokens in windows],
         ids=_hashed(codes >> np.uint64(32), codes & np.uint64(0xFFFFFFFF), within),
     )
 
@@ -206,19 +212,30 @@ class Classifier:
             least: 0 to 1.
             or_highest: where none has that score, the first of those with the highest.
         """
-        import numpy as np  # noqa: PLC0415 - as above
-
         read = bags(text)
         if not read.tokens:
             return []
+        scores = self._scores(read, stage)
+        chosen = (scores >= least).nonzero()[0].tolist()
+        if not chosen and or_highest:
+            chosen = [int(scores.argmax())]
+        return [Window(start=read.spans[at][0], end=read.spans[at][1], score=float(scores[at])) for at in chosen]
+
+    def highest(self, texts: Iterable[str], stage: Stage) -> float:
+        """The highest score of a window in any of these texts, all read in one go; for the rest see `windows`."""
+        read = bags(*texts)
+        return float(self._scores(read, stage).max()) if read.tokens else 0.0
+
+    def _scores(self, read: Bags, stage: Stage) -> "npt.NDArray[np.float64]":
+        import numpy as np  # noqa: PLC0415 - as above
+
         head = 0 if stage == "input" else 1
         steps = self._weights[:, head][read.ids].sum(axis=1, dtype=np.int64)
         sums = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(steps)])
         edges = np.array(read.tokens)
         sizes = (edges[:, 1] - edges[:, 0]) * PER_TOKEN + SMOOTH
         raw = (sums[edges[:, 1]] - sums[edges[:, 0]]) * self._scale[head] / np.sqrt(sizes) + self._bias[head]
-        scores = 1 / (1 + np.exp(-np.clip((raw - self._threshold[head]) * self._slope[head], -30, 30)))
-        chosen = np.flatnonzero(scores >= least).tolist()
-        if not chosen and or_highest:
-            chosen = [int(scores.argmax())]
-        return [Window(start=read.spans[at][0], end=read.spans[at][1], score=float(scores[at])) for at in chosen]
+        scores: npt.NDArray[np.float64] = 1 / (
+            1 + np.exp(-np.clip((raw - self._threshold[head]) * self._slope[head], -30, 30))
+        )
+        return scores

@@ -199,7 +199,10 @@ class RuleSet:
         """
         if self._by_lines is None:
             self._by_lines = all(map(_takes_lines, self.compiled))
-        return self._by_lines and not self.stretches(data)
+        # A rule may be there by its signs alone.
+        return self._by_lines and all(
+            one.find(data, start, len(data)) is None for one, places in self.stretches(data) for start, _ in places
+        )
 
     @staticmethod
     def _windows(

@@ -26,6 +26,7 @@ HIDDEN_RULE: Final = "hidden-text"
 NESTED_RULE: Final = "too-much-encoding"
 """The rule id of a text that could not be decoded to its end."""
 
+_ROUNDING: Final = 1e-9
 _HIDING: Final = ("tags", "selectors")
 _EDGES: Final = " \t\r\n'\"`,;:|{}[]()<>"
 """Left standing around a sentence that is filtered: the structure that it is in."""
@@ -101,11 +102,8 @@ class InjectionScanner:
             return False
         if self._rules is not None and not all(self._rules.clears(f"{view.text}\n") for view in read.items):
             return False
-        return self._model is None or all(
-            window.score < self._threshold
-            for text in texts
-            for window in self._model.windows(text, self._stage, self._threshold)
-        )
+        # Rounding may differ in the last place with how much is reckoned together.
+        return self._model is None or self._model.highest(texts, self._stage) < self._threshold - _ROUNDING
 
     @property
     def _threshold(self) -> float:
