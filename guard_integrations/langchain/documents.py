@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from guard_integrations.core.findings import Action, Finding
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.orders import sanitize_document
 from guard_integrations.core.sanitizer.wrapping import spotlight
 from guard_integrations.langchain._metadata import METADATA_KEY, guard_metadata
 from guard_integrations.langchain._structure import with_parts
@@ -31,7 +32,7 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
     Args:
         policy: what to look for and what to do about it.
         on_injection: "drop" leaves out a document that carries an injection, "filter" takes the injection out,
-            "flag" only says so, "block" refuses.
+            with the order that follows it in its paragraph, "flag" only says so, "block" refuses.
         spotlight: puts each text into a tag that it cannot forge, so that the prompt can say where it ends.
 
     Raises:
@@ -88,7 +89,7 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
         def clean(value: Any) -> Any:
             if not isinstance(value, str):
                 return with_parts(value, lambda _, part: clean(part))
-            sanitised = sanitizer.sanitize(value, "document")
+            sanitised = sanitize_document(sanitizer, value)
             findings.extend(sanitised.findings)
             return sanitised.text
 

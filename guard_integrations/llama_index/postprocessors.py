@@ -14,9 +14,9 @@ from guard_integrations.core.findings import Action, Category, Finding
 from guard_integrations.core.moderation import ModerationResult, Moderator
 from guard_integrations.core.policy import Actions, Strategy
 from guard_integrations.core.sanitizer.input import InputSanitizer
+from guard_integrations.core.sanitizer.orders import sanitize_document
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.core.scanner.injection import LABEL
 from guard_integrations.errors import GuardUnavailable
 from guard_integrations.llama_index._node_guard import (
     READ_BY_MODEL,
@@ -25,7 +25,7 @@ from guard_integrations.llama_index._node_guard import (
     Verdict,
     remembered,
 )
-from guard_integrations.llama_index._nodes import Modes, end_of_order, model_view, spotlighted, visible_keys
+from guard_integrations.llama_index._nodes import Modes, model_view, spotlighted, visible_keys
 from guard_integrations.llama_index._spans import outside_spans
 from guard_integrations.llama_index._values import rewrite_node
 
@@ -114,13 +114,7 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
         return judge
 
     def _clean(self, text: str) -> str:
-        kept: list[str] = []
-        done = 0
-        for found in self._sanitizer.scan(text, stage="document").findings:
-            if found.category is Category.INJECTION and found.action is Action.FILTER and found.end > done:
-                kept += text[done : max(done, found.start)], LABEL
-                done = end_of_order(text, found.start, found.end)
-        return self._sanitizer.sanitize("".join([*kept, text[done:]]), stage="document").text
+        return sanitize_document(self._sanitizer, text).text
 
 
 class RedactionNodePostprocessor(TextGuardNodePostprocessor):

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from contract import BLOCKED, AnswerContract, GuardContract, PromptContract
+from contract import BLOCKED, AnswerContract, DocumentContract, GuardContract, PromptContract
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -11,7 +12,7 @@ from langchain_core.runnables import RunnableGenerator
 from lc_wire import Wire, guarded
 
 from guard_integrations import GuardBlocked
-from guard_integrations.langchain import RunnableInputGuard, RunnableOutputSanitizer
+from guard_integrations.langchain import DocumentGuard, RunnableInputGuard, RunnableOutputSanitizer
 
 
 async def call(runnable, value, mode):
@@ -91,6 +92,12 @@ class TestInputGuardInADictionary(PromptContract):
             return out
         assert out["other"] == text
         return out["question"]
+
+
+class TestDocumentGuard(DocumentContract):
+    async def document(self, text, mode, policy):
+        out = await call(DocumentGuard(policy=policy), [Document(text)], mode)
+        return out if out is BLOCKED else out[0].page_content
 
 
 class TestOutputSanitizerOnText(AnswerContract):

@@ -1,6 +1,6 @@
 """Attack success in query engines over poisoned documents, without the guard and with it, and answers over clean ones.
 
-    GUARD_SHARED_DATA=... python tests/llama_index/poisoned.py [MOST]
+    GUARD_SHARED_DATA=... PYTHONPATH=tests python tests/llama_index/poisoned.py [MOST]
 
 The model is gullible: it obeys a planted instruction whenever that reaches it verbatim, spotlighted or not, and else
 says what it read. MOST documents of each set are taken, evenly spread; all where it is not given.
