@@ -32,8 +32,8 @@ _GLUE = [
     "\ud800",
     "\x00",
 ]
-_INVISIBLE = ["\u200b", "\u200d", "\u202e", "\u2060", "\ufeff", "\x1b[31m", "\x1b]8;;", "\x07", "\U000e0041", "\u00ad"]
-_MARKUP = [
+INVISIBLE = ["\u200b", "\u200d", "\u202e", "\u2060", "\ufeff", "\x1b[31m", "\x1b]8;;", "\x07", "\U000e0041", "\u00ad"]
+MARKUP = [
     *(
         "<b>",
         "</b>",
@@ -154,7 +154,7 @@ def hostile(rules: Iterable[Rule], chance: Random, pieces: int = 8) -> str:
         parts += (fragment(rules, chance), chance.choice(_GLUE))
         if chance.random() < 0.1:
             at = chance.randint(0, len(parts[-2]))
-            parts[-2] = parts[-2][:at] + chance.choice(_INVISIBLE) * chance.choice((1, 1, 2)) + parts[-2][at:]
+            parts[-2] = parts[-2][:at] + chance.choice(INVISIBLE) * chance.choice((1, 1, 2)) + parts[-2][at:]
     return "".join(parts)
 
 

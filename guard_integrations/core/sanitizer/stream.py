@@ -2,11 +2,12 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from dataclasses import replace
+from operator import attrgetter, itemgetter
 from typing import Literal
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit
-from guard_integrations.core.findings import Action, Finding, Stage
+from guard_integrations.core.findings import Action, Category, Finding, Stage
 from guard_integrations.core.sanitizer.vault import Restorer
 from guard_integrations.core.scanner.detector import Detector, Edit
 from guard_integrations.errors import GuardBlocked, GuardUnavailable
@@ -35,7 +36,8 @@ class Pass:
         self._base = 0
         self._done = 0
         """Before this place everything is written or replaced."""
-        self._pending: list[Edit] = []
+        self._pending: list[tuple[int, bool, int, Edit]] = []
+        """Edits that are not applied yet, behind what they are sorted by."""
         self._written = 0
         self._went = [0]
         """Where untouched text goes on after an edit: its place in what was written, and in `_came`, in what came in."""
@@ -45,11 +47,11 @@ class Pass:
         """Takes the next piece of the text and gives back what is safe to show."""
         self._raw += text
         decided = self._base + len(self._raw)
-        for session in self._sessions:
+        for index, session in enumerate(self._sessions):
             step = session.feed(text, final=final)
             decided = min(decided, step.decided)
             if step.edits:
-                self._pending += step.edits
+                self._pending += [(edit.start, not edit.continues, index, edit) for edit in step.edits]
             if step.findings:
                 self.findings += step.findings
         pieces: list[str] = []
@@ -73,12 +75,13 @@ class Pass:
         return rest
 
     def _apply(self, decided: int, pieces: list[str]) -> None:
-        # The sort is stable: of edits that begin together, the first detector's stays first.
-        self._pending.sort(key=lambda edit: (edit.start, not edit.continues))
-        later: list[Edit] = []
-        for edit in self._pending:
+        # Of edits that begin together, the first detector's comes first, whenever they have come.
+        self._pending.sort(key=_FIRST)
+        later: list[tuple[int, bool, int, Edit]] = []
+        for placed in self._pending:
+            edit = placed[3]
             if edit.start >= decided and edit.start > self._done:
-                later.append(edit)
+                later.append(placed)
             elif edit.start < self._done or edit.continues:
                 self._done = max(self._done, edit.end)
             else:
@@ -114,6 +117,9 @@ class Pass:
         came = self._came[index] + place - self._went[index]
         # Inside what was written in place of an edit there is no place to go back to but that edit.
         return min(came, self._came[index + 1]) if index + 1 < len(self._came) else came
+
+
+_FIRST = itemgetter(0, 1, 2)
 
 
 class OutputStream:
@@ -183,6 +189,8 @@ class OutputStream:
             found += (_placed(finding, moving) for finding in one.findings) if moving else one.findings
             if one.moves:
                 moving.insert(0, one)
+        if any(finding.category is Category.LEAK for finding in found):
+            found = _merged(found)
         return tuple(sorted(found, key=attrgetter("start", "end", "rule")))
 
     def _advance(self, text: str, *, final: bool) -> str:
@@ -224,6 +232,19 @@ class OutputStream:
 
     def _refusal(self) -> GuardBlocked:
         return blocked("output", [finding for one in self._passes for finding in one.findings])
+
+
+def _merged(found: list[Finding]) -> list[Finding]:
+    """Leaks that overlap as one, by the rule of the one that begins first: which is known first differs in a stream."""
+    others = [finding for finding in found if finding.category is not Category.LEAK]
+    merged: list[Finding] = []
+    leaks = (finding for finding in found if finding.category is Category.LEAK)
+    for leak in sorted(leaks, key=lambda leak: (leak.start, -leak.end, leak.rule, leak.view)):
+        if merged and leak.start < merged[-1].end:
+            merged[-1] = replace(merged[-1], end=max(leak.end, merged[-1].end))
+        else:
+            merged.append(leak)
+    return others + merged
 
 
 def _placed(finding: Finding, passes: Iterable[Pass]) -> Finding:

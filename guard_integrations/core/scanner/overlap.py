@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from guard_integrations.core.scanner.folding import fold_character
@@ -98,7 +98,7 @@ class Overlap:
         self._hold: int | None = None
 
     def feed(self, text: str, *, final: bool) -> list[Leak]:
-        """Leaks whose end is known with one more piece of the text."""
+        """Leaks whose end is known with one more piece of the text; one may lie in another, whose end is known later."""
         if self._pending or "[" in text:
             self._take_labelled(self._pending + text, final=final)
         else:
@@ -108,9 +108,9 @@ class Overlap:
             ended += self._begin()
         if final:
             ended += [(diagonal, start, self._end) for diagonal, start in self._growing.items()]
-        leaks = _merged([leak for stretch in ended if (leak := self._judge(*stretch))]) if ended else []
+        leaks = [leak for stretch in ended if (leak := self._judge(*stretch))]
         self._settle()
-        return leaks
+        return sorted(leaks, key=lambda leak: (leak.shown, leak.end))
 
     def _take_labelled(self, text: str, *, final: bool) -> None:
         """Folds a piece in which labels may be: no stretch goes on at them."""
@@ -298,15 +298,3 @@ def _label_begun(text: str) -> str:
     """The end of a text that a label may begin with."""
     begun = _BEGUN.search(text, max(0, len(text) - _LONGEST_LABEL))
     return "" if begun is None else begun[0]
-
-
-def _merged(leaks: list[Leak]) -> list[Leak]:
-    """Leaks that overlap, as one; by the rule of the one that begins first."""
-    merged: list[Leak] = []
-    for leak in sorted(leaks, key=lambda leak: (leak.shown, leak.start)):
-        last = merged[-1] if merged else None
-        if last is not None and leak.shown < last.end:
-            merged[-1] = replace(last, end=max(last.end, leak.end))
-        else:
-            merged.append(leak)
-    return merged
