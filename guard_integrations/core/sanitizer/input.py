@@ -11,8 +11,9 @@ from guard_integrations.core.findings import Action, Category, Finding, Sanitize
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.names import name_detectors
 from guard_integrations.core.sanitizer.output import detector_of
+from guard_integrations.core.sanitizer.passes import Pass
 from guard_integrations.core.sanitizer.redaction import REPLACED
-from guard_integrations.core.sanitizer.stream import Pass, blocked, failure, unavailable
+from guard_integrations.core.sanitizer.stream import blocked, failure, unavailable
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.catalogue import require_disabled_known
 from guard_integrations.core.scanner.detector import Clearing, Detector, Step

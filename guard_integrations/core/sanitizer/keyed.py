@@ -4,12 +4,17 @@ from dataclasses import replace
 
 from guard_integrations.core.scanner.detector import Detector, Edit, Session, Step
 
-__all__ = ["after_key"]
+__all__ = ["after_key", "after_text"]
 
 
 def after_key(key: str, detector: Detector) -> tuple[Detector, ...]:
     """Detectors for a value that stands under a key: it is read as in a sentence, and as in JSON."""
     return (_After(f"{key}: ", detector), _After(f'"{key}": "', detector))
+
+
+def after_text(before: str, detector: Detector) -> Detector:
+    """A detector for a text that goes on after another one, in which nothing is looked for."""
+    return _After(before, detector)
 
 
 class _After:

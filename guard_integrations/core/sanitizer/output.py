@@ -50,9 +50,9 @@ def detector_of(
 class OutputSanitizer:
     """Takes out of an answer what must not reach the reader. Immutable, and safe to share between threads.
 
-    A stream equals the batch however it is cut into chunks. Sanitising twice equals sanitising once, with two
-    exceptions: values that a vault puts back would be taken out, and where markup is removed, which comes last, what
-    stands beside it may be judged otherwise the second time.
+    A stream equals the batch however it is cut into chunks. Sanitising twice equals sanitising once, with three
+    exceptions: values that a vault puts back would be taken out, an analyzer of names may see others the second time,
+    and what ran straight into a link that is gone (`password=W2@https://…`) may be taken for a value then.
 
     Args:
         policy: what to look for and what to do about it.
@@ -98,12 +98,14 @@ class OutputSanitizer:
             self._leaks(system_prompt, labels),
             # This looks for everything again: beside a label there may be what was not there before.
             # Names are looked for beside it, so that one inside a secret does not break the secret up.
-            (detector_of(self.policy, rules, vault=vault), *names),
+            (looking := detector_of(self.policy, rules, vault=vault), *names),
         )
         self._passes = tuple(detectors for detectors in passes if detectors)
         # What has been written in another's stead may be the half of a link.
         markup = self._markup(render)
         self._last = (markup,) if markup else ()
+        # Where markup goes, context may go with it: from there on the rules look once more.
+        self._again = looking if markup else None
         self._named = detector_of(self.policy, named, vault=vault) if named else None
 
     def _invisible(self) -> tuple[Detector, ...]:
@@ -187,4 +189,6 @@ class OutputSanitizer:
         """A session for a text, which is read after its key too where it has one."""
         restorer = self._vault.restorer() if restore and self._vault is not None else None
         keyed = () if key is None or self._named is None else (after_key(key, self._named),)
-        return OutputStream((*self._passes, *keyed, *self._last), restorer, on_error=self.policy.on_error)
+        return OutputStream(
+            (*self._passes, *keyed, *self._last), restorer, on_error=self.policy.on_error, again=self._again
+        )

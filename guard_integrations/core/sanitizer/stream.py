@@ -1,125 +1,19 @@
 """A text on its way through detectors: what each has decided is written out, the rest is kept raw."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Literal
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit
 from guard_integrations.core.findings import Action, Category, Finding, Stage
+from guard_integrations.core.sanitizer.again import Again
+from guard_integrations.core.sanitizer.passes import Pass, placed
 from guard_integrations.core.sanitizer.vault import Restorer
-from guard_integrations.core.scanner.detector import Detector, Edit
+from guard_integrations.core.scanner.detector import Detector
 from guard_integrations.errors import GuardBlocked, GuardUnavailable
 
-__all__ = ["OutputStream", "Pass", "blocked", "failure", "unavailable"]
-
-
-class Pass:
-    """One pass over a text that may still grow: the edits of all detectors, merged.
-
-    Where spans overlap they are one, and the label is that of the leftmost; of two that begin together, that of the
-    detector named first.
-
-    Args:
-        detectors: what looks at the text.
-    """
-
-    __slots__ = ("_base", "_came", "_done", "_pending", "_raw", "_sessions", "_went", "_written", "findings")
-
-    def __init__(self, detectors: Iterable[Detector]) -> None:
-        self.findings: list[Finding] = []
-        """What was found, in characters of the text that this pass was fed."""
-        self._sessions = [detector.start() for detector in detectors]
-        self._raw = ""
-        """What came in and is not written yet; `_base` is the place of its first character in the whole text."""
-        self._base = 0
-        self._done = 0
-        """Before this place everything is written or replaced."""
-        self._pending: list[tuple[int, bool, int, Edit]] = []
-        """Edits that are not applied yet, behind what they are sorted by."""
-        self._written = 0
-        self._went = [0]
-        """Where untouched text goes on after an edit: its place in what was written, and in `_came`, in what came in."""
-        self._came = [0]
-
-    def feed(self, text: str, *, final: bool = False) -> str:
-        """Takes the next piece of the text and gives back what is safe to show."""
-        self._raw += text
-        decided = self._base + len(self._raw)
-        for index, session in enumerate(self._sessions):
-            step = session.feed(text, final=final)
-            decided = min(decided, step.decided)
-            if step.edits:
-                self._pending += [(edit.start, not edit.continues, index, edit) for edit in step.edits]
-            if step.findings:
-                self.findings += step.findings
-        pieces: list[str] = []
-        if self._pending:
-            self._apply(decided, pieces)
-        if self._done < decided:
-            self._keep(decided, pieces)
-        # What has been swallowed may end after what has come: nothing is left of it then.
-        self._raw = self._raw[self._done - self._base :]
-        self._base = self._done
-        return "".join(pieces)
-
-    @property
-    def held(self) -> int:
-        """Characters that came in and are neither written nor replaced yet."""
-        return len(self._raw)
-
-    def give_up(self) -> str:
-        """All that is not written yet, as it is."""
-        rest, self._raw = self._raw[max(0, self._done - self._base) :], ""
-        return rest
-
-    def _apply(self, decided: int, pieces: list[str]) -> None:
-        # Of edits that begin together, the first detector's comes first, whenever they have come.
-        self._pending.sort(key=_FIRST)
-        later: list[tuple[int, bool, int, Edit]] = []
-        for placed in self._pending:
-            edit = placed[3]
-            if edit.start >= decided and edit.start > self._done:
-                later.append(placed)
-            elif edit.start < self._done or edit.continues:
-                self._done = max(self._done, edit.end)
-            else:
-                self._keep(edit.start, pieces)
-                pieces.append(edit.text)
-                self._written += len(edit.text)
-                self._done = edit.end
-        self._pending = later
-
-    def _keep(self, end: int, pieces: list[str]) -> None:
-        """Writes what stands between the last edit and `end` as it is."""
-        if end == self._done:
-            return
-        if self._done - self._written != self._came[-1] - self._went[-1]:
-            self._went.append(self._written)
-            self._came.append(self._done)
-        pieces.append(self._raw[self._done - self._base : end - self._base])
-        self._written += end - self._done
-        self._done = end
-
-    @property
-    def moves(self) -> bool:
-        """Whether anything that was written stands at another place than where it came in."""
-        return len(self._went) > 1
-
-    def origin(self, start: int, end: int) -> tuple[int, int]:
-        """Where a stretch of what was written stood in what came in."""
-        return self._origin(start, bisect_right(self._went, start) - 1), self._origin(
-            end, max(0, bisect_left(self._went, end) - 1)
-        )
-
-    def _origin(self, place: int, index: int) -> int:
-        came = self._came[index] + place - self._went[index]
-        # Inside what was written in place of an edit there is no place to go back to but that edit.
-        return min(came, self._came[index + 1]) if index + 1 < len(self._came) else came
-
-
-_FIRST = itemgetter(0, 1, 2)
+__all__ = ["OutputStream", "blocked", "failure", "unavailable"]
 
 
 class OutputStream:
@@ -133,6 +27,7 @@ class OutputStream:
         passes: the detectors of each pass; each pass reads what the one before it wrote.
         restorer: puts pseudonyms' values back, after everything else.
         on_error: whether, when a detector fails, nothing more is given back or everything is.
+        again: looks once more at what the last pass has left, from its first edit on.
     """
 
     def __init__(
@@ -141,10 +36,13 @@ class OutputStream:
         restorer: Restorer | None = None,
         *,
         on_error: Literal["block", "allow"] = "block",
+        again: Detector | None = None,
     ) -> None:
         self._restorer = restorer
         self._allows = on_error == "allow"
         self._passes = [Pass(detectors) for detectors in passes]
+        if again is not None:
+            self._passes.append(Again(again, self._passes[-1]))
         self._state: Literal["open", "finished", "blocked", "failed", "unguarded"] = "open"
         self._failure: GuardUnavailable | None = None
 
@@ -186,7 +84,7 @@ class OutputStream:
         found: list[Finding] = []
         moving: list[Pass] = []
         for one in self._passes:
-            found += (_placed(finding, moving) for finding in one.findings) if moving else one.findings
+            found += (placed(finding, moving) for finding in one.findings) if moving else one.findings
             if one.moves:
                 moving.insert(0, one)
         if any(finding.category is Category.LEAK for finding in found):
@@ -214,8 +112,13 @@ class OutputStream:
             for one in self._passes:
                 known = len(one.findings)
                 text = one.feed(text, final=final)
-                if any(finding.action is Action.BLOCK for finding in one.findings[known:]):
+                if len(one.findings) > known and any(
+                    finding.action is Action.BLOCK for finding in one.findings[known:]
+                ):
                     self._state = "blocked"
+                    break
+                if not text and not final:
+                    # The passes that follow know what they had.
                     break
         except Exception as error:  # noqa: BLE001 - whatever a detector raises, nothing of it may get out
             self._failure = failure(error)
@@ -245,26 +148,6 @@ def _merged(found: list[Finding]) -> list[Finding]:
         else:
             merged.append(leak)
     return others + merged
-
-
-def _placed(finding: Finding, passes: Iterable[Pass]) -> Finding:
-    """The finding where it stands in the whole answer, through the passes before it, the last one first."""
-    start, end = finding.start, finding.end
-    for earlier in passes:
-        start, end = earlier.origin(start, end)
-    if (start, end) == (finding.start, finding.end):
-        return finding
-    # A third of what `replace` takes, which looks at every field.
-    return Finding(
-        rule=finding.rule,
-        category=finding.category,
-        severity=finding.severity,
-        start=start,
-        end=end,
-        score=finding.score,
-        action=finding.action,
-        view=finding.view,
-    )
 
 
 def failure(error: Exception) -> GuardUnavailable:

@@ -9,7 +9,7 @@ from typing import Final
 
 from guard_integrations.core.scanner.markup.draft import Change, Draft
 from guard_integrations.core.scanner.markup.parse import Link, Seen, parse
-from guard_integrations.core.scanner.markup.seams import filler
+from guard_integrations.core.scanner.markup.seams import filler, joint
 from guard_integrations.core.scanner.markup.tags import ALLOWED, KNOWN, is_placeholder, judge_tag, match_tag, tag_name
 from guard_integrations.core.scanner.markup.urls import BARE_URL, Fault, UrlPolicy, bare_end
 from guard_integrations.core.scanner.terminal import WRITTEN_ESCAPE, WRITTEN_OPENING
@@ -300,8 +300,9 @@ class _Round:
         return longer if tag >= 0 and _OPENERS.search(longer, 0, tag) else ""
 
     def _label(self, at: int, label: str = NO_LINK) -> str:
-        """A label for a place: after an exclamation mark it would begin an image."""
-        return f" {label}" if self._text[at - 1 : at] == "!" else label
+        """A label for a place: after an exclamation mark it would begin an image, and a word must not end there."""
+        before = self._text[at - 1 : at]
+        return f" {label}" if before == "!" else f"{joint(before)}{label}"
 
     def _escaped(self, at: int) -> Change:
         return Change(start=at, end=at + 1, text="&lt;", rule="markup-active-html")

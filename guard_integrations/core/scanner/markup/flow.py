@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from guard_integrations.core.scanner.markup.block import NO_LINK
-from guard_integrations.core.scanner.markup.seams import begun_in_plain, filler
+from guard_integrations.core.scanner.markup.seams import begun_in_plain, filler, joint
 from guard_integrations.core.scanner.markup.tags import is_placeholder, judge_tag, match_tag, tag_name
 from guard_integrations.core.scanner.markup.urls import BARE_URL, MOST_URL, Fault, UrlPolicy, bare_end
 from guard_integrations.core.scanner.terminal import WRITTEN_ESCAPE, WRITTEN_OPENING
@@ -166,7 +166,7 @@ class Flow:
         if found.end() == len(buffer) and not final and len(found[0]) <= MOST_URL:
             return False
         if len(found[0]) > MOST_URL:
-            self._edit(at, found.end(), NO_LINK)
+            self._edit(at, found.end(), joint(buffer[max(0, at - 1) : at]) + NO_LINK)
             self._swallowed = _Swallowed(until=_URL_END, whole=False, rule=Fault.LINK, since=self._base + at)
             return True
         self._url_end = self._base + found.end()
@@ -176,7 +176,7 @@ class Flow:
         if fault is None:
             self._at = end
         else:
-            self._edit(at, end, NO_LINK, fault)
+            self._edit(at, end, joint(buffer[max(0, at - 1) : at]) + NO_LINK, fault)
         return True
 
     def _edit(self, start: int, end: int, text: str, rule: str = "") -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from guard_integrations.core.scanner.markup.urls import BARE_URL_BEGUN
 from guard_integrations.core.scanner.terminal import WRITTEN_BEGUN
 
-__all__ = ["begun", "begun_in_plain", "filler"]
+__all__ = ["begun", "begun_in_plain", "filler", "joint"]
 
 _PLAIN: Final = re.compile(rf"{BARE_URL_BEGUN}|{WRITTEN_BEGUN}", re.IGNORECASE)
 _NEAR: Final = 12
@@ -38,3 +38,11 @@ def filler(before: str) -> str:
     Where they met, a tag, a URL or an e-mail address could begin that was not there before.
     """
     return "" if not before or before[-1] in "\r\n" else " "
+
+
+def joint(before: str) -> str:
+    """What stands before a label that takes the place of the end of a word: something that goes on with the word.
+
+    What was no number of somebody's because letters followed it must not become one.
+    """
+    return "_" if before and before.isascii() and (before.isalnum() or before == "_") else ""
