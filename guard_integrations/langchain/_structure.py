@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from operator import is_
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
@@ -77,4 +78,4 @@ def grows(before: object, after: object) -> bool:
 
 def same(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
     """Whether two sets of settings are the same objects, one by one: what was compiled for one serves the other."""
-    return len(before) == len(after) and all(one is other for one, other in zip(before, after, strict=True))
+    return len(before) == len(after) and all(map(is_, before, after))

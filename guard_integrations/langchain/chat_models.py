@@ -304,8 +304,9 @@ class GuardedChatMistralAI(ChatMistralAI):
             self.restore_tools, self.guardrails, self.concurrent,
             self.render,
         )  # fmt: skip
-        if self._guards_made is not None and same(self._guards_made[0], settings):
-            return self._guards_made[1]
+        made = self._guards_made
+        if made is not None and same(made[0], settings):
+            return made[1]
         guards = Guards(
             policy=self.policy,
             fingerprint=self.policy.fingerprint,
