@@ -61,7 +61,7 @@ async def main() -> None:
 WRONG = {
     'GuardedChatMistralAI(on_block="never")': "arg-type",
     'RunnableOutputSanitizer(render="pdf")': "arg-type",
-    'GuardMiddleware(spotlite=True)': "call-arg",
+    "GuardMiddleware(spotlite=True)": "call-arg",
     'DocumentGuard(on_injection="ignore")': "arg-type",
 }  # fmt: skip
 
