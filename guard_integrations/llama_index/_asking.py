@@ -10,6 +10,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from llama_index.core.llms.structured_llm import StructuredLLM
+from llama_index.core.prompts.base import BasePromptTemplate, SelectorPromptTemplate
 
 from guard_integrations.llama_index._admitted import found_before
 from guard_integrations.llama_index._messages import GuardedTurn, TurnGuard, user_message
@@ -33,6 +34,8 @@ _CONVERSED: Final = (
     "error_on_tool_error",
 )  # fmt: skip
 """Arguments of `predict_and_call`, in their order."""
+_NO_VARIABLES: Final = frozenset({"prompt", "output_cls", "llm_kwargs"})
+"""Arguments of a prediction that are not the template's own."""
 
 
 class Asked(Protocol):
@@ -96,8 +99,21 @@ def untraced(method: _Method) -> _Method:
 def by_template(self: Asked, given: Arguments) -> tuple[Arguments, found_before]:
     """For what is asked by a template: its arguments have names."""
     args, named = given
-    safe, findings = self._turns.arguments(named, refuses=self.on_block == "refuse")
-    return (args, safe), found_before(findings)
+    refuses = self.on_block == "refuse"
+    safe, findings = self._turns.arguments(
+        {name: value for name, value in named.items() if name not in _NO_VARIABLES}, refuses=refuses
+    )
+    found = [*findings]
+
+    def template(value: object) -> object:
+        """A template may hold some of its arguments already."""
+        known = _filled_in(value) if isinstance(value, BasePromptTemplate) else {}
+        clean, findings = self._turns.arguments(known, refuses=refuses)
+        found.extend(findings)
+        return value if clean == known else cast("BasePromptTemplate", value).partial_format(**clean)
+
+    held = {name: template(value) for name, value in named.items() if name in _NO_VARIABLES}
+    return (tuple(map(template, args)), {**held, **safe}), found_before(found)
 
 
 def by_prompt(self: Asked, given: Arguments) -> tuple[Arguments, found_before]:
@@ -122,6 +138,14 @@ def by_conversation(self: Asked, given: Arguments) -> tuple[Arguments, found_bef
     said = user_message(said) if isinstance(said, str) else said
     turn = self._turns.messages([*history, *([said] if said else ())])
     return ((), {**named, "chat_history": turn.messages}), _found(turn)
+
+
+def _filled_in(prompt: BasePromptTemplate) -> dict[str, Any]:
+    """The arguments that a template holds already."""
+    if isinstance(prompt, SelectorPromptTemplate):
+        parts = [prompt.default_template, *(one for _, one in prompt.conditionals or ())]
+        return {name: value for part in parts for name, value in _filled_in(part).items()}
+    return dict(prompt.kwargs)
 
 
 def _first(name: str, given: Arguments) -> Arguments:

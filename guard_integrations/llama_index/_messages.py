@@ -23,6 +23,9 @@ BLOCKED_TEXT: Final = "[BLOCKED]"
 # A guarded model is handed instructions, context and question in one turn: it never cuts.
 _UNLIMITED: Final = 2**62
 
+_NAMES: Final = frozenset({"id", "name", "tool_call_id"})
+"""What a message says beside its blocks that the API knows it by."""
+
 _STAGES: Final[dict[MessageRole, Stage]] = {
     MessageRole.USER: "input",
     MessageRole.TOOL: "tool",
@@ -51,7 +54,11 @@ def rewrite_message(message: ChatMessage, rewrite: Rewrite) -> ChatMessage:
             if whole != glue.join(texts):
                 blocks = [TextBlock(text=whole), *(block for block in blocks if not isinstance(block, TextBlock))]
                 break
-    return message.model_copy(update={"blocks": blocks})
+    more = {
+        key: value if key in _NAMES else rewrite_value(value, rewrite)
+        for key, value in message.additional_kwargs.items()
+    }
+    return message.model_copy(update={"blocks": blocks, "additional_kwargs": more})
 
 
 def _rewrite_block(block: ContentBlock, rewrite: Rewrite) -> ContentBlock:
@@ -108,11 +115,11 @@ class TurnGuard:
                 by which `messages` knows that the turn it became part of is refused.
         """
         findings: list[Finding] = []
-        safe = {
-            name: self._argument(value, refuses, findings) if isinstance(value, str) else value
-            for name, value in values.items()
-        }
-        return safe, tuple(findings)
+
+        def rewrite(text: str) -> str:
+            return self._argument(text, refuses, findings)
+
+        return {name: rewrite_value(value, rewrite) for name, value in values.items()}, tuple(findings)
 
     def _argument(self, text: str, refuses: bool, findings: list[Finding]) -> str:  # noqa: FBT001 - private
         try:

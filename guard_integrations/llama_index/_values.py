@@ -46,8 +46,10 @@ def rewrite_value(value: _Value, rewrite: Rewrite) -> _Value:
     elif isinstance(value, StreamingResponse | AsyncStreamingResponse):
         done = rewrite_value(Response(value.response_txt, value.source_nodes, value.metadata), rewrite)
     elif isinstance(value, BaseModel):
-        names = [*type(value).model_fields, *(value.model_extra or {})]
-        done = value.model_copy(update={name: rewrite_value(getattr(value, name), rewrite) for name in names})
+        fields_of = {name: getattr(value, name) for name in (*type(value).model_fields, *(value.model_extra or {}))}
+        # Bytes in a field of a model are an image or a sound, in an encoding that would pass for text.
+        update = {name: rewrite_value(each, rewrite) for name, each in fields_of.items() if not isinstance(each, bytes)}
+        done = value.model_copy(update=update)
     elif isinstance(value, Mapping):
         done = {rewrite_value(key, rewrite): rewrite_value(inner, rewrite) for key, inner in value.items()}
     elif isinstance(value, list | tuple | set | frozenset):

@@ -19,6 +19,7 @@ from guard_integrations.llama_index import GuardedMistralAI, GuardedQueryEngine
 CANARY = "canary.4f7a"
 MAIL = f"{CANARY}@nest.example"
 POLICY = GuardPolicy(redact_input=True)
+_KEPT = []
 
 
 class Events(BaseEventHandler):
@@ -120,5 +121,7 @@ def model(wire, **settings):
     llm = GuardedMistralAI(**{"policy": POLICY, "keys": "k", "moderation": "off", **settings})
     transport = httpx2.MockTransport(wire)
     client = Mistral(client=httpx2.Client(transport=transport), async_client=httpx2.AsyncClient(transport=transport))
+    # Kept: a client that the collector takes is closed in whichever loop runs by then, and that one may end first.
+    _KEPT.extend((client, llm._guarded.chat._client))
     llm._guarded.chat._client = llm._guarded.fim._client = client
     return llm

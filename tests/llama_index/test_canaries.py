@@ -10,7 +10,7 @@ from llama_index.core.chat_engine import ContextChatEngine, SimpleChatEngine
 from llama_index.core.llms import ChatMessage
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.prompts import PromptTemplate
+from llama_index.core.prompts import PromptTemplate, SelectorPromptTemplate
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
@@ -94,6 +94,32 @@ async def every(answer):
     if inspect.isasyncgen(answer):
         return [piece async for piece in answer]
     return list(answer) if inspect.isgenerator(answer) else answer
+
+
+async def test_arguments_of_any_shape_and_templates_that_hold_some_leave_none(seen):
+    llm = model(Nest())
+    about = {"text": {"deep": [MAIL]}}
+    partial = PromptTemplate("extract {text} {other}").partial_format(other=MAIL)
+    selector = SelectorPromptTemplate(
+        default_template=PromptTemplate("extract {text} {other}"), conditionals=[(lambda _: True, partial)]
+    ).partial_format(other=MAIL)
+    for prompt in (partial, selector):
+        for name in ("predict", "apredict", "stream", "astream"):
+            left = await every(getattr(llm, name)(prompt, **about))
+            assert nests(left, seen()) == [], name
+        for name in ("structured_predict", "astructured_predict", "stream_structured_predict"):
+            left = await every(getattr(llm, name)(Person, prompt=prompt, llm_kwargs={"n": 1}, **about))
+            assert nests(left, seen()) == [], name
+    assert partial.kwargs == {"other": MAIL}, "copied, not changed"
+
+
+async def test_what_a_message_says_beside_its_text_leaves_none(seen):
+    wire = Nest()
+    about = {"tool_call_id": "abcdefghi", "name": "find", "note": {"deep": [MAIL]}}
+    asked = [ChatMessage(role="user", content="hello"), ChatMessage(role="tool", content=MAIL, additional_kwargs=about)]
+    left = model(wire).chat(asked)
+    assert nests(left, seen(), wire.sent) == []
+    assert '"tool_call_id":"abcdefghi"' in wire.sent[0].replace(" ", "")
 
 
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex's own

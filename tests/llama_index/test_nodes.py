@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core.base.response.schema import Response
+from llama_index.core.llms import ImageBlock
 from llama_index.core.schema import (
     Document,
     ImageNode,
@@ -164,6 +165,11 @@ def test_bytes_and_paths_that_are_text_are_rewritten():
     done = rewrite_value(value, lambda text: text.replace("b", "#").replace("jane", "#"))
     assert done == {"#": b"a#c", "a": bytearray(b"a#c"), "p": PurePosixPath("/home/#"), "i": b"\xff\xd8\xff"}
     assert type(done["a"]) is bytearray
+
+
+def test_images_in_blocks_stay_as_they_are():
+    block = ImageBlock(image=b"\x89PNG\r\n", image_mimetype="image/png")
+    assert rewrite_value([block], str.upper)[0].image == block.image
 
 
 def test_what_cannot_be_looked_into_becomes_its_clean_text():
