@@ -75,6 +75,15 @@ INVISIBLE: Final = re.compile(
 LIGATURES: Final = re.compile("[\ufb00-\ufb06]|[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?")
 """Several letters in one character, and Korean syllables taken apart."""
 
+TELLING: Final = re.compile(
+    f"[{_FOREIGN}{''.join(map(chr, _FLIPPED))}"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e01ef"
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u0640\u064b-\u065f\u0670\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u20d0-\u20ff\ufe20-\ufe2f\ufb00-\ufb06\u1100-\u1112]"
+)
+"""A character without which none of the patterns above has a match."""
+
 LEET: Final = str.maketrans("0134578@$!|€£+9", "oieastbasiiclt" + "g")
 """Digits and signs that stand for letters."""
 

@@ -219,9 +219,15 @@ def _rewritten(name: str, parent: View, pattern: Pattern[str], replace: Callable
 
 # What is hidden in characters that nobody sees, or that look like others
 
+_ASCII: Final = bytes(range(0x80))
+
 
 def _beyond_ascii(view: View) -> Iterator[View]:
     text = view.text
+    # These patterns take their time, and most texts have but a dash, a quotation mark or an accent.
+    rest = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    if alphabets.TELLING.search(rest) is None:
+        return
     if alphabets.TAGS.search(text):
         yield _fragments("tags", view, alphabets.TAGS, _from_tags)
     if alphabets.SELECTORS.search(text):
@@ -336,7 +342,9 @@ def _from_spaced(match: Match[str]) -> str:
 
 
 def _unleet(view: View) -> View | None:
-    words = set(_LEETED.findall(view.text))
+    words = {
+        word.decode("utf-8", "surrogatepass") for word in _leeted().findall(view.text.encode("utf-8", "surrogatepass"))
+    }
     if not any(_ANCHOR.search(word.translate(alphabets.LEET)) for word in words):
         return None
     return _revealing(_rewritten("leet", view, _LEETED, lambda match: match.group().translate(alphabets.LEET)))
@@ -349,6 +357,12 @@ def _unscramble(view: View) -> View | None:
     if not plain:
         return None
     return _rewritten("typoglycemia", view, re.compile("|".join(plain)), lambda match: plain[match.group()])
+
+
+@cache
+def _leeted() -> "re2._Regexp":
+    # RE2 again: five times as fast.
+    return re2.compile(_LEETED.pattern.encode())
 
 
 @cache
