@@ -147,17 +147,19 @@ def moderated_text(message: BaseMessage) -> str:
     map_content(message.content, collect)
     said = {key: value for key, value in message.additional_kwargs.items() if key not in CALL_KEYS}
     map_value(said, collect, whole=False)
-    calls = getattr(message, "tool_call_chunks", None) or getattr(message, "tool_calls", None) or []
+    pieces = getattr(message, "tool_call_chunks", None) or []
+    # A piece that has no name goes on with what the piece before it began.
+    arguments = "".join(f"\n{each['args'] or ''}" if each["name"] else each["args"] or "" for each in pieces)
     values += [
-        each["args"] if isinstance(each["args"], str) else json.dumps(each["args"], ensure_ascii=False, default=str)
-        for each in calls
+        json.dumps(each["args"], ensure_ascii=False, default=str)
+        for each in ([] if pieces else getattr(message, "tool_calls", []))
         if each["args"]
     ]
     invalid = [] if hasattr(message, "tool_call_chunks") else getattr(message, "invalid_tool_calls", [])
     values += [each["args"] for each in invalid if each["args"]]
     # Pieces of a stream are read one after the other: what another kind of text follows ends its line.
     spoken = "\n".join("".join(texts) for texts in (thoughts, visible) if texts)
-    return "".join([spoken, *(f"\n{value}\n" for value in values if value)])
+    return "".join([spoken, arguments, *(f"\n{value}\n" for value in values if value)])
 
 
 def stage_of(message: BaseMessage) -> Stage | None:

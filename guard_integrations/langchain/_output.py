@@ -1,5 +1,6 @@
 """The way out: a model's answer made safe, whole or piece by piece, in every place where it carries text."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, BaseMessageChunk
@@ -7,6 +8,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.textguard import TextGuard
+from guard_integrations.langchain._call_stream import CallStream
 from guard_integrations.langchain._messages import CALL_KEYS, Channel, Content, map_content, map_value
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class AnswerGuard:
     """One answer on its way out: `feed` its chunks and then `finish`, or hand it over `whole`.
 
     The visible text is one stream, over however many blocks it is spread. Thinking is another, which ends where
-    visible text begins. All JSON is sanitised value by value; that of tool calls is held until they are whole.
+    visible text begins. All JSON is sanitised value by value, and that of tool calls as it comes where it comes in one form alone.
 
     Args:
         texts: what is done to each text.
@@ -36,6 +38,7 @@ class AnswerGuard:
         self.as_json = as_json
         self._sessions: dict[Channel, TextSession] = {}
         self._calls: AIMessageChunk | None = None
+        self._streamed = CallStream(texts, self._name)
         self._findings: list[Finding] = []
         self._blocks = False
         self._reasons = False
@@ -44,7 +47,8 @@ class AnswerGuard:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far."""
-        return (*self._findings, *(found for session in self._sessions.values() for found in session.findings))
+        found = (found for session in self._sessions.values() for found in session.findings)
+        return (*self._findings, *found, *self._streamed.findings)
 
     def whole(self, message: _Message) -> _Message:
         """A copy of a whole message made safe.
@@ -74,8 +78,12 @@ class AnswerGuard:
         replaced = iter(texts)
         return map_content(content, lambda *_: next(replaced))
 
-    def feed(self, chunk: BaseMessageChunk) -> BaseMessageChunk:
-        """A copy of a chunk with what may go out now: text that is final, and no piece of a tool call.
+    def feed(self, chunk: BaseMessageChunk, *, last: bool = False) -> BaseMessageChunk:
+        """A copy of a chunk with what may go out now: text that is final, and arguments as far as they are.
+
+        Args:
+            chunk: the next one.
+            last: whether it ends the answer: what it holds of tool calls comes with `finish`, ahead of it.
 
         Raises:
             GuardBlocked: when the policy refuses the answer.
@@ -86,10 +94,14 @@ class AnswerGuard:
         update: dict[str, Any] = {"content": clean}
         if isinstance(chunk, AIMessageChunk):
             raw = {key: value for key, value in chunk.additional_kwargs.items() if key in CALL_KEYS}
-            if chunk.tool_call_chunks or pieces or raw:
-                calls = AIMessageChunk(content=pieces, additional_kwargs=raw, tool_call_chunks=chunk.tool_call_chunks)
+            # What says the same in another form as well is shown when all of it is there.
+            begins = not (raw or pieces or last)
+            shown, held = self._streamed.feed(chunk.tool_call_chunks, begins=begins, last=last)
+            if held or pieces or raw:
+                calls = AIMessageChunk(content=pieces, additional_kwargs=raw, tool_call_chunks=held)
                 self._calls = calls if self._calls is None else self._calls + calls
-            update |= {"tool_call_chunks": [], "tool_calls": [], "invalid_tool_calls": []}
+            said = AIMessageChunk(content="", tool_call_chunks=shown)
+            update |= {name: getattr(said, name) for name in ("tool_call_chunks", "tool_calls", "invalid_tool_calls")}
         update["additional_kwargs"] = self._clean_kwargs(
             {key: value for key, value in chunk.additional_kwargs.items() if key not in CALL_KEYS}
         )
@@ -144,32 +156,14 @@ class AnswerGuard:
                 *([self._thinking_block(thinking)] if thinking else []),
                 *([self._text_block(text)] if text else []),
             ]
-        calls = self._calls
+        calls, late = self._calls, self._streamed.finish()
         if calls is None:
-            return AIMessageChunk(content=content) if content else None
-        clean = self._clean_calls(calls)
-        pieces = [
-            {
-                **piece,
-                "name": self._name(piece.get("name")),
-                "args": self._json_text(piece["args"], piece.get("name") or ""),
-            }
-            if isinstance(piece.get("args"), str)
-            else piece
-            for piece in calls.content
-            if isinstance(piece, dict)
-        ]
+            return AIMessageChunk(content=content, tool_call_chunks=late) if content or late else None
+        pieces = [self._held_piece(piece) for piece in calls.content if isinstance(piece, dict)]
         return AIMessageChunk(
             content=[*content, *pieces] if isinstance(content, list) or pieces else content,
-            additional_kwargs=clean["additional_kwargs"],
-            tool_call_chunks=[
-                {
-                    **each,
-                    "name": self._name(each["name"]),
-                    "args": self._json_text(each["args"], each["name"] or "") if each["args"] else each["args"],
-                }
-                for each in calls.tool_call_chunks
-            ],
+            additional_kwargs=self._clean_kwargs(calls.additional_kwargs),
+            tool_call_chunks=[*late, *map(self._held_piece, calls.tool_call_chunks)],
         )
 
     def arguments(self, value: Any, tool: str | None) -> Any:
@@ -258,6 +252,11 @@ class AnswerGuard:
             ]
         return update
 
+    def _held_piece(self, piece: Mapping[str, Any]) -> Any:
+        args, name = piece.get("args"), piece.get("name")
+        clean = self._json_text(args, name or "") if isinstance(args, str) and args else args
+        return {**piece, "name": self._name(name), "args": clean}
+
     def _clean_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return {
             key: [self._raw_call(call) for call in value] if key == "tool_calls" and isinstance(value, list)
@@ -320,7 +319,9 @@ class ChunkStream:
                 bare = message.model_copy(update={"content": text})
                 clean = chunk.model_copy(update={"message": bare, "text": text})
         else:
-            clean = ChatGenerationChunk(message=self.guard.feed(message), generation_info=chunk.generation_info)
+            clean = ChatGenerationChunk(
+                message=self.guard.feed(message, last=ends(chunk)), generation_info=chunk.generation_info
+            )
         if self._ending and not message.content:
             self._ending.append(clean)
             return []
@@ -370,7 +371,8 @@ def ends(chunk: ChatGenerationChunk) -> bool:
 def _says_something(chunk: ChatGenerationChunk) -> bool:
     """Whether a chunk carries anything that a reader of the stream would miss."""
     message = chunk.message
-    return bool(message.content or message.additional_kwargs or getattr(message, "usage_metadata", None))
+    rest = getattr(message, "usage_metadata", None) or getattr(message, "tool_call_chunks", None)
+    return bool(message.content or message.additional_kwargs or rest)
 
 
 # What LangChain needs to read the content of a chunk: which provider's blocks, and which version of them.

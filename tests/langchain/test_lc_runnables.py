@@ -243,7 +243,7 @@ def test_addable_dictionaries_stream_key_by_key():
     assert "jane" not in repr(shown)
 
 
-def test_chunks_of_tool_calls_come_out_whole_and_clean():
+def test_chunks_of_tool_calls_come_out_clean_as_they_come():
     def piece(**call):
         return AIMessageChunk("", tool_call_chunks=[{"name": None, "args": None, "id": None, "index": 0, **call}])
 
@@ -254,6 +254,7 @@ def test_chunks_of_tool_calls_come_out_whole_and_clean():
         total = total + chunk
     assert total.tool_calls == [{"name": "send", "args": {"to": "[EMAIL]"}, "id": "1", "type": "tool_call"}]
     assert "jane" not in repr(shown)
+    assert [call["args"] for chunk in shown for call in chunk.tool_call_chunks] == ['{"to": "', "[EMAIL]", '"}']
 
 
 def test_pseudonyms_go_in_and_come_back():
