@@ -13,6 +13,7 @@ from llama_index.core.base.response.schema import (
 )
 from llama_index.core.schema import NodeWithScore
 
+from guard_integrations.core.flow import Flow, Give, Wait, agive, give
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.textguard import Checking
 from guard_integrations.errors import GuardBlocked
@@ -74,21 +75,11 @@ class ResponseGuard:
             case PydanticResponse():
                 return replace(response, response=self.value(response.response), **shown)
             case StreamingResponse():
-                text = response.response_txt
-                return replace(
-                    response,
-                    response_gen=self.stream(response.response_gen),
-                    response_txt=text if text is None else self.text(text),
-                    **shown,
-                )
+                shown["response_gen"] = self.stream(response.response_gen)
             case AsyncStreamingResponse():
-                text = response.response_txt
-                return replace(
-                    response,
-                    response_gen=self.astream(response.response_gen),
-                    response_txt=text if text is None else self.text(text),
-                    **shown,
-                )
+                shown["response_gen"] = self.astream(response.response_gen)
+        text = response.response_txt
+        return replace(response, response_txt=text if text is None else self.text(text), **shown)
 
     def nodes(self, nodes: list[NodeWithScore]) -> list[NodeWithScore]:
         """Copies of nodes with their text and all of their metadata made safe."""
@@ -100,38 +91,24 @@ class ResponseGuard:
 
     def stream(self, chunks: Iterator[str]) -> Generator[str, None, None]:
         """The same text in safe chunks; the last one is the refusal where a rule blocks it and a refusal is set."""
-        session = self._texts.session()
+        return give(self._guarded(Wait.of(lambda: next(chunks, None))))
 
-        def guarded() -> Iterator[str]:
-            for chunk in chunks:
-                if clean := session.feed(chunk):
-                    yield clean
-            if rest := session.finish():
-                yield rest
-
-        blocked = False
-        try:
-            yield from guarded()
-        except GuardBlocked:
-            if self._refusal is None:
-                raise
-            blocked = True
-        if blocked and self._refusal is not None:
-            yield self._refusal
-
-    async def astream(self, chunks: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+    def astream(self, chunks: AsyncIterator[str]) -> AsyncGenerator[str, None]:
         """The twin of `stream`."""
+        return agive(self._guarded(Wait.of(lambda: anext(chunks, None))))
+
+    def _guarded(self, following: Wait) -> Flow[str, None]:
         session = self._texts.session()
         blocked = False
         try:
-            async for chunk in chunks:
+            while (chunk := (yield following)) is not None:
                 if clean := session.feed(chunk):
-                    yield clean
+                    yield Give(clean)
             if rest := session.finish():
-                yield rest
+                yield Give(rest)
         except GuardBlocked:
             if self._refusal is None:
                 raise
             blocked = True
         if blocked and self._refusal is not None:
-            yield self._refusal
+            yield Give(self._refusal)

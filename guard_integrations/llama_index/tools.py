@@ -1,6 +1,7 @@
 """A tool around a tool: what the model passes in and what comes back are guarded."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from llama_index.core.base.llms.types import TextBlock
@@ -8,6 +9,7 @@ from llama_index.core.tools import FunctionTool, ToolOutput
 from llama_index.core.tools.types import AsyncBaseTool, BaseTool, adapt_to_async_tool
 from llama_index_instrumentation import get_dispatcher
 
+from guard_integrations.core.flow import Flow, Wait, arun, run
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.output import OutputSanitizer
@@ -86,20 +88,17 @@ class GuardedTool(FunctionTool):
 
     @_dispatcher.span
     def _run(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - as above
-        try:
-            return self._guard_output(without_span(self._tool.call)(*args, **kwargs))
-        except GuardError:
-            raise
-        except Exception as error:
-            if _pauses(error):
-                raise
-            failed = error
-        return self._failure(failed, kwargs)
+        return run(self._asked(args, kwargs))
 
     @_dispatcher.span
     async def _arun(self, *args: Any, **kwargs: Any) -> ToolOutput:  # noqa: ANN401 - as above
+        return await arun(self._asked(args, kwargs))
+
+    def _asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[Any, ToolOutput]:
+        call, acall = without_span(self._tool.call), without_span(self._tool.acall)
         try:
-            return self._guard_output(await without_span(self._tool.acall)(*args, **kwargs))
+            output: ToolOutput = yield Wait(partial(call, *args, **kwargs), partial(acall, *args, **kwargs))
+            return self._guard_output(output)
         except GuardError:
             raise
         except Exception as error:
