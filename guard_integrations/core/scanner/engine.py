@@ -148,13 +148,22 @@ class RuleSet:
             self._live = Live(one.rule for one in self.compiled)
         return self._live.hold(data, at)
 
-    def ends_with_match(self, data: bytes) -> bool:
-        """Whether a head would match at the very end, if that were the end of the text."""
+    def ends_with_match(self, data: bytes, *, waiting: bool = True) -> bool:
+        """Whether a head would match at the very end, if that were the end of the text.
+
+        Args:
+            data: the text.
+            waiting: whether the heads of rules count that are no match without a word of context.
+        """
         if self._ends is None:
             # Seldom needed. Two threads at once make the same list.
             heads = [rf"{_leading(one.rule)}{_head(one.rule)}\z" for one in self.compiled]
             self._ends = [compile_pattern(head).search for head in heads]
-        return any(_ends(one, search, data) for one, search in zip(self.compiled, self._ends, strict=True))
+        return any(
+            _ends(one, search, data)
+            for one, search in zip(self.compiled, self._ends, strict=True)
+            if waiting or not one.rule.waits
+        )
 
     def led_head_at(self, data: bytes, at: int) -> bool:
         """Whether the head of a rule with a lead begins at `at`, whatever stands before it."""

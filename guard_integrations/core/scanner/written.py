@@ -117,7 +117,9 @@ class Written:
         """The word before went on until here: it goes on into the label, if its end would make a match."""
         if not before or not is_word(encode(before[-1])[-1]) or not self._rules.ends_with_match(encode(before)):
             return label
-        for glue in _GLUE:
-            if not self._rules.ends_with_match(encode(before + glue)):
-                return glue + label
+        # A number that needs a word of context may be one with any glue: then the others count.
+        for waiting in (True, False):
+            for glue in _GLUE:
+                if not self._rules.ends_with_match(encode(before + glue), waiting=waiting):
+                    return glue + label
         return label
