@@ -89,6 +89,7 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
     @outside_spans
     def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
         read = remembered(lambda text: self._sanitizer.scan(text, stage="document"))
+        clean = remembered(self._clean)
 
         def scan(node: BaseNode) -> tuple[bool, tuple[Finding, ...]]:
             results = [read(text) for text in model_view(node, modes)]
@@ -104,7 +105,7 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
                 return Verdict(node=None, findings=findings, action=action)
             action = "flagged" if findings else "passed"
             if any(found.action is not Action.FLAG for found in findings):
-                node = rewrite_node(node, self._clean, keys=visible_keys(node, modes))
+                node = rewrite_node(node, clean, keys=visible_keys(node, modes))
                 action = "filtered"
                 if self.on_injection != "flag" and scan(node)[0]:
                     # What is poisoned across the border of two fields is not to be cut out of either.

@@ -39,10 +39,13 @@ TOGETHER: Final = 4
 _STEM: Final = 5
 _TOKEN: Final = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"  # unspaced scripts
-    r"|\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|[^\w\s]{1,3}|_+"
+    r"|\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|[^\w\s]{1,3}|_+|\n"
 )
-_ASCII_TOKEN: Final = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+|[^\w\s]{1,3}|_+")
+_ASCII_TOKEN: Final = re.compile(r"[a-z]++(?:'[a-z]++)?+|\d++|[^\w\s]{1,3}+|_++|\n")
 """The same in a folded text of ASCII alone, at a third of the price."""
+_BREAK: Final = (1 << 64) - 1
+"""Stands among the words for the end of a sentence."""
+_LOWER: Final = (1 << 32) - 1
 _LONG_NUMBER: Final = 5
 _MOST_WORDS: Final = 50_000
 _LONGEST_KEPT: Final = 7
@@ -84,27 +87,38 @@ def bags(*texts: str) -> Bags:
     import numpy as np  # noqa: PLC0415 - a hundred milliseconds that only this needs
 
     words: list[int] = []
-    edges = [0]
-    windows: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    spans: list[tuple[int, int]] = []
+    owned = [0]
     for text in texts:
         folded = fold(text)
-        spans = sentences(folded)
-        first = len(edges) - 1
-        tokens_in = (_ASCII_TOKEN if folded.isascii() else _TOKEN).findall
-        for start, end in spans:
-            words += map(_CODES.__getitem__, tokens_in(folded, start, end))
-            edges.append(len(words))
-        counted = zip(spans, pairwise(edges[first:]), strict=True)
-        single = [(span, tokens) for span, tokens in counted if tokens[0] < tokens[1]]
-        several = [single[at : at + TOGETHER] for at in range(0, len(single) - 1, 2)]
-        windows += single
-        windows += [((group[0][0][0], group[-1][0][1]), (group[0][1][0], group[-1][1][1])) for group in several]
+        own = sentences(folded)
+        # Line breaks part the sentences from now on, and nothing else: a text is read in one go.
+        spaced = folded.replace("\n", " ")
+        lines = "\n".join([spaced[start:end] for start, end in own])
+        words += map(_CODES.__getitem__, (_ASCII_TOKEN if folded.isascii() else _TOKEN).findall(lines))
+        words.append(_BREAK)
+        spans += own or [(0, 0)]
+        owned.append(len(spans))
     codes = np.array(words, dtype=np.uint64)
-    within = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    ends = np.flatnonzero(codes == _BREAK)
+    codes = codes[codes != _BREAK]
+    ends -= np.arange(len(ends))
+    edges = [0, *ends.tolist()]
+    counted = [*zip(spans, pairwise(edges), strict=True)]
+    windows: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for first, stop in pairwise(owned):
+        single = [one for one in counted[first:stop] if one[1][0] < one[1][1]]
+        windows += single
+        several = [single[at : at + TOGETHER] for at in range(0, len(single) - 1, 2)]
+        windows += [((group[0][0][0], group[-1][0][1]), (group[0][1][0], group[-1][1][1])) for group in several]
     return Bags(
         spans=[span for span, _ in windows],
         tokens=[tokens for _, tokens in windows],
-        ids=_hashed(codes >> np.uint64(32), codes & np.uint64(0xFFFFFFFF), within),
+        ids=_hashed(
+            codes >> np.uint64(32),
+            codes & np.uint64(_LOWER),
+            np.repeat(np.arange(len(ends)), np.diff(edges)),
+        ),
     )
 
 
@@ -114,7 +128,8 @@ class _Codes(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if word[0].isdigit():
             return _LONG if len(word) >= _LONG_NUMBER else _SHORT
-        codes = _hash(word) << 32 | _hash(word[:_STEM])
+        stem = self[word[:_STEM]] & _LOWER if len(word) > _STEM else _hash(word)
+        codes = min(_hash(word) << 32 | stem, _BREAK - 1)
         # Short words are most of a text; longer ones, which could be secrets, are not kept.
         if len(self) < _MOST_WORDS and len(word) <= (_LONGEST_KEPT if word.isalpha() else _LONGEST_SIGNS):
             self[word] = codes
@@ -125,7 +140,7 @@ def _hash(word: str) -> int:
     return crc32(word.encode("utf-8", "surrogatepass"))
 
 
-_CODES: Final = _Codes()
+_CODES: Final = _Codes({"\n": _BREAK})
 _LONG, _SHORT = (_hash(number) << 32 | _hash(number[:_STEM]) for number in ("00000", "0"))
 
 
