@@ -377,8 +377,17 @@ def _unscrambled(word: bytes) -> str:
 
 def _revealing(made: View) -> View | None:
     """A view that shows words an injection needs which its parent did not show."""
-    before = len(_ANCHOR.findall(made.parent.text)) if made.parent else 0
-    return made if len(_ANCHOR.findall(made.text)) > before else None
+    before = _anchors_in(made.parent.text) if made.parent else 0
+    return made if _anchors_in(made.text) > before else None
+
+
+def _anchors_in(text: str) -> int:
+    return len(_anchor().findall(text.encode("utf-8", "surrogatepass")))
+
+
+@cache
+def _anchor() -> "re2._Regexp":
+    return re2.compile(_ANCHOR.pattern.encode(), _insensitive())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
