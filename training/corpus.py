@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import data, documents, personas
+from training import data, documents, personas, variants
+from training.abroad import MORE
 from training.grammar import ACTIONS, DISCUSSION, READERS, SYMBOLS, USERS, expand
 from training.languages import LANGUAGES
 
@@ -20,6 +21,10 @@ _QUESTIONS = frozenset(
     {"benign_dolly", "benign_oasst2", "benign_ultrachat", "benign_triviaqa", "benign_instructions_small"}
 )
 _DOCUMENTS_TOO = frozenset({"benign_docs_tech_dev", "benign_mmlu"})
+_FOREIGN = [
+    {name: [*texts, *MORE[language].get(name, [])] for name, texts in symbols.items()}
+    for language, symbols in LANGUAGES.items()
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,22 +70,25 @@ def own(carriers: list[str], count: int) -> Iterator[Example]:
     """Attacks of our own, bare and planted at every position of ordinary documents, and their benign twins."""
     chooser = random.Random(SEED + 1)
     tables = [("direct", SYMBOLS, "<direct>", (1, 1)), ("planted", ACTIONS, "<planted>", (0, 1))]
+    tables += [("direct", variants.DIRECT, "<s>", (1, 1)), ("planted", variants.TO_READERS, "<s>", (0, 1))]
     twins = [(READERS, (0, 0)), (USERS, (0, IGNORED)), (DISCUSSION, (0, 0))]
+    twins += [(variants.ASKED, (0, IGNORED)), (variants.SAID, (0, 0))]
     for _ in range(count):
         for name, symbols, start, labels in tables:
             yield Example(text=expand(start, symbols, chooser), labels=labels, fold="own", set=f"own_{name}")
     for _ in range(count // 3):
         for symbols, labels in twins:
             yield Example(text=expand("<s>", symbols, chooser), labels=labels, fold="own", set="own_twins")
-    for symbols in LANGUAGES.values():
-        for _ in range(count // 14):
+    for symbols in _FOREIGN:
+        for _ in range(count // 9):
             yield Example(text=expand("<direct>", symbols, chooser), labels=(1, 1), fold="own", set="own_direct")
             yield Example(text=expand("<planted>", symbols, chooser), labels=(0, 1), fold="own", set="own_planted")
             yield Example(text=expand("<ordinary>", symbols, chooser), labels=(0, IGNORED), fold="own", set="own_twins")
     yield from _long(chooser, count)
     yield from _letters(chooser, carriers, count)
     everything = [(SYMBOLS, "<direct>", (1, 1)), (ACTIONS, "<planted>", (0, 1))]
-    foreign = [(symbols, start, labels) for symbols in LANGUAGES.values() for _, _, start, labels in tables]
+    everything += [(variants.DIRECT, "<s>", (1, 1)), (variants.TO_READERS, "<s>", (0, 1))]
+    foreign = [(symbols, start, labels) for symbols in _FOREIGN for _, _, start, labels in tables[:2]]
     for _ in range(count // 2):
         symbols, start, labels = chooser.choice(everything if chooser.random() < 0.75 else foreign)
         carrier = chooser.choice(carriers)[:1500]

@@ -16,7 +16,7 @@ from training.corpus import IGNORED, SEED, Example
 
 STEP = 0.02
 """What one step of a stored weight is worth."""
-ALPHA = 2e-6
+ALPHA = 1e-6
 """Weight of the penalty on large weights."""
 CAP = 30_000
 """Characters of a text that are read."""
@@ -114,7 +114,7 @@ class Trainer:
         return weights, bias
 
 
-ATTACKS, WRITTEN, EPOCHS = 12_000.0, 0.3, 4
+ATTACKS, WRITTEN, EPOCHS = 12_000.0, 0.8, 4
 FIRST_EPOCHS = 2
 """Enough to tell which windows of an attack look most like one."""
 
