@@ -21,7 +21,7 @@ from guard_integrations.core.scanner.classifier import HEADS
 from guard_integrations.core.scanner.injection import MODEL_RULE
 from training import data
 
-BUDGET = 0.006
+BUDGET = 0.005
 """Mean false alarms that the thresholds may cause: under the 1 % that is allowed, since other sources are harder."""
 WORST = 0.03
 """False alarms that they may cause in one set."""

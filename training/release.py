@@ -5,7 +5,7 @@
 In this order: the scores of each source by a model that has not seen it; the thresholds, chosen by false alarms on
 them; the weights, fitted to everything; and the figures in `docs/model-card.md`, which are of exactly that
 configuration: the same features, seed, examples, rules and thresholds. `benign.jsonl.gz` is what `training.benign`
-wrote. Needs the development data, and scikit-learn beside the package; ten minutes of one core.
+wrote. Needs the development data, and scikit-learn beside the package; five minutes of one core.
 """
 
 import argparse

@@ -114,7 +114,7 @@ class Trainer:
         return weights, bias
 
 
-ATTACKS, WRITTEN, EPOCHS = 12_000.0, 0.8, 4
+ATTACKS, WRITTEN, EPOCHS = 12_000.0, 1.4, 7
 FIRST_EPOCHS = 2
 """Enough to tell which windows of an attack look most like one."""
 

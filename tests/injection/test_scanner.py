@@ -176,6 +176,11 @@ def test_hostile_text_gets_an_answer(text, stage):
     began = time.process_time()
     GUARD.scan(text, stage)
     assert time.process_time() - began < 20
+    # Whatever it hides an order behind: the order is found, or cut off with what is too much to read.
+    hidden = f"{text}\n{ORDER}"
+    result = GUARD.scan(hidden, stage)
+    cut = [one for one in result.findings if one.end == len(hidden) and one.action is not Action.FLAG]
+    assert result.is_injection or cut
 
 
 @settings(max_examples=60, deadline=None)
