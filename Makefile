@@ -12,6 +12,7 @@ CHECK  := '.[aws,azure,gcp,presidio,ray,redis,vault]' --group check
 
 $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python")'
+	@echo 'Making $(VENV), once: about a minute' >&2
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --clear --python "$(PYTHON)" $(VENV) && \
 	  uv pip install --quiet --python $(BIN)/python --constraints constraints.txt -e '.[langchain,agents,llama-index,cli,audit,scan,dotenv,testing]' --group dev; \
