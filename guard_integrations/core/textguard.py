@@ -165,7 +165,7 @@ class Restoring:
     def _stays(self, tool: str | None) -> bool:
         return tool is not None and tool not in self.restore_tools
 
-    def _start(self, _: str | None) -> TextSession:
+    def _start(self, _: str | None) -> "_RestoringSession":
         return _RestoringSession(self.vault.restorer())
 
 
@@ -179,6 +179,9 @@ class _RestoringSession:
 
     def finish(self) -> str:
         return self.restorer.finish()
+
+    def feed_last(self, chunk: str) -> str:
+        return self.restorer.feed(chunk) + self.restorer.finish()
 
 
 class _AsItIs:

@@ -31,7 +31,14 @@ class TextSession(Protocol):
         """What was found so far."""
 
 
-Start: TypeAlias = Callable[[str | None], TextSession]
+class _LastSession(TextSession, Protocol):
+    """One that can be told that a piece is the last, which spares it to look for what more text could make of it."""
+
+    def feed_last(self, chunk: str, /) -> str:
+        """`feed` and `finish` in one."""
+
+
+Start: TypeAlias = Callable[[str | None], _LastSession]
 """Begins the session of a text, given the key that it stands under, if any."""
 
 
@@ -50,6 +57,7 @@ class JsonStream:
         self._start = start
         self._tokens = JsonTokens(depth)
         self._value: ValueStream | None = None
+        self._unread = ""
         self._spelling = _Spelling()
         self._shown: list[str] = []
         self._text: _Continued | None = None
@@ -69,7 +77,7 @@ class JsonStream:
             GuardUnavailable: the document is nested more than 100 deep; or it stopped being JSON after a part of it had
                 been shown, and what follows changes what that part is.
         """
-        return "".join([self._taken(token) for token in self._tokens.feed(chunk)])
+        return self._all_taken(self._tokens.feed(chunk))
 
     def finish(self) -> str:
         """The rest. What stands unfinished around the values is read as a text.
@@ -78,8 +86,18 @@ class JsonStream:
             GuardBlocked: a rule refuses one of the values.
             GuardUnavailable: as in `feed`.
         """
-        rest = "".join([self._taken(token) for token in self._tokens.finish()])
+        rest = self._all_taken(self._tokens.finish())
         return rest if self._text is None else rest + self._text.finish()
+
+    def feed_last(self, chunk: str) -> str:
+        """`feed` and `finish` in one."""
+        return self.feed(chunk) + self.finish()
+
+    def _all_taken(self, tokens: list[Token]) -> str:
+        shown = [self._taken(token) for token in tokens]
+        if self._unread:
+            shown.append(self._show(self._feed_unread(last=False)))
+        return "".join(shown)
 
     def _taken(self, token: Token) -> str:
         text = token.text or ""
@@ -89,24 +107,35 @@ class JsonStream:
             self._value = ValueStream(self._start, token.text, self._tokens.depth)
             self._spelling = _Spelling()
             return ""
-        if token.kind is Kind.PIECE and self._value is not None:
+        if token.kind is Kind.PIECE:
             self._spelling.read(text, token.spelled)
-            text = self._spelling.write(self._value.feed(text))
-        elif token.kind is Kind.END:
+            self._unread += text
+            return ""
+        if token.kind is Kind.END:
             text = self._end_value()
         elif token.kind is Kind.UNFINISHED:
             session = self._start(None)
             text = session.feed(text) + session.finish()
             self._findings.extend(session.findings)
+        return self._show(text)
+
+    def _show(self, text: str) -> str:
         self._shown.append(text)
         return text
 
-    def _end_value(self) -> str:
-        value, self._value = self._value, None
-        if value is None:
+    def _feed_unread(self, *, last: bool) -> str:
+        """What the value's session makes of the pieces that have come."""
+        if self._value is None:
             return ""
-        text = self._spelling.write(value.finish())
-        self._findings.extend(value.findings)
+        text, self._unread = self._unread, ""
+        return self._spelling.write(self._value.feed_last(text) if last else self._value.feed(text))
+
+    def _end_value(self) -> str:
+        if self._value is None:
+            return ""
+        text = self._feed_unread(last=True)
+        self._findings.extend(self._value.findings)
+        self._value = None
         return text
 
     def _go_on_as_text(self, text: str) -> str:
@@ -132,7 +161,7 @@ class ValueStream:
         self._depth = depth
         self._held = ""
         self._probe: JsonTokens | None = None
-        self._session: TextSession | None = None
+        self._session: _LastSession | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -154,16 +183,22 @@ class ValueStream:
             return ""
         return self._begin(self._start(self._key))
 
-    def finish(self) -> str:
-        """The rest."""
+    def feed_last(self, chunk: str) -> str:
+        """`feed` and `finish` in one."""
         if self._session is not None:
-            return self._session.finish()
-        session: TextSession = self._start(self._key)
+            return self._session.feed_last(chunk)
+        if self._held or chunk.lstrip()[:1] in {"[", "{"}:
+            shown = self.feed(chunk)
+            if self._session is not None:
+                return shown + self._session.finish()
+            chunk = ""
+        self._held, held = "", self._held + chunk
+        self._session = self._start(self._key)
         if self._probe is not None and self._probe.complete:
-            session = JsonStream(lambda key: self._start(self._key if key is None else key), self._depth + 1)
-        return self._begin(session) + session.finish()
+            self._session = JsonStream(lambda key: self._start(self._key if key is None else key), self._depth + 1)
+        return self._session.feed_last(held)
 
-    def _begin(self, session: TextSession) -> str:
+    def _begin(self, session: _LastSession) -> str:
         self._session = session
         held, self._held = self._held, ""
         return session.feed(held)

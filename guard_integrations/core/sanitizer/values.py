@@ -35,7 +35,7 @@ def map_strings(value: Any, start: Start) -> tuple[Any, tuple[Finding, ...]]:  #
 
     def change(text: str, key: str | None, depth: int) -> str:
         session = ValueStream(start, key, depth)
-        clean = session.feed(text) + session.finish()
+        clean = session.feed_last(text)
         findings.extend(session.findings)
         return text if clean == text else clean
 
