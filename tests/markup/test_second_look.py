@@ -45,6 +45,14 @@ def test_a_label_that_the_second_look_writes_begins_no_link():
     assert "[PHONE] (" in OutputSanitizer().sanitize(text).text
 
 
+@pytest.mark.parametrize("render", ["markdown", "html"])
+def test_half_a_character_in_a_tag_is_no_failure(render):
+    text = '<a href="https://ok.example/a" title="\ud800">x</a> <b title=\udc00>y</b>'
+    once = OutputSanitizer(render=render).sanitize(text).text
+    assert OutputSanitizer(render=render).sanitize(once).text == once
+    assert "x</a>" in once
+
+
 def test_what_is_flagged_is_not_reported_twice():
     policy = GuardPolicy(actions={"pii": "flag"})
     text = f"See {GONE} or write to john.doe@example.com"

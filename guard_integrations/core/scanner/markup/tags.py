@@ -82,6 +82,11 @@ def tag_name(tag: str) -> str:
     return (found[1] or "").lower() if found else ""
 
 
+_HALF: Final = re.compile("[\ud800-\udfff]")
+"""Half a character, which no parser of HTML reads; a browser shows the replacement character."""
+_REPLACEMENT: Final = "\ufffd"
+
+
 def is_placeholder(tag: str) -> bool:
     """Whether something in angle brackets is nothing to a browser: `<your name>`, `vector<int>`."""
     name = tag_name(tag)
@@ -134,7 +139,7 @@ def _attributes(tag: str, name: str, urls: UrlPolicy) -> tuple[dict[str, str], F
 
     # Every tag is read as a span: as itself, a table's cell would be dropped for want of its table.
     nh3.clean(
-        f"<span{tag[len(name) + 1 :]}",
+        f"<span{_HALF.sub(_REPLACEMENT, tag[len(name) + 1 :])}",
         tags={"span"},
         attributes={"span": set(allowed)},
         attribute_filter=take,
