@@ -170,8 +170,10 @@ def _decodings(view: View) -> Iterator[View]:
         folded = fold(view.text)
         if folded != view.text:
             yield _made("folded", view, folded)
-    hits = _gate().Match(folded.encode("utf-8", "surrogatepass")) or ()
-    for hit in sorted(hits):
+    data = folded.encode("utf-8", "surrogatepass")
+    for hit in [
+        _WORDS_FROM * number + hit for number, gate in enumerate(_gates()) for hit in sorted(gate.Match(data) or ())
+    ]:
         made = _GATES[hit].decode(view)
         if made is not None:
             yield made
@@ -442,13 +444,21 @@ _GATES: Final = (
 )
 
 
+_WORDS_FROM: Final = 9
+"""The gates from here on look for words: together with the others, their states multiply (50 µs for 1,000 characters
+of unseen text; apart, 14)."""
+
+
 @cache
-def _gate() -> re2.Set:
-    gates = re2.Set.SearchSet(_insensitive())
-    for gate in _GATES:
-        gates.Add(gate.pattern)
-    gates.Compile()
-    return gates
+def _gates() -> tuple[re2.Set, ...]:
+    made = []
+    for some in (_GATES[:_WORDS_FROM], _GATES[_WORDS_FROM:]):
+        gates = re2.Set.SearchSet(_insensitive())
+        for gate in some:
+            gates.Add(gate.pattern)
+        gates.Compile()
+        made.append(gates)
+    return tuple(made)
 
 
 def _insensitive() -> re2.Options:
