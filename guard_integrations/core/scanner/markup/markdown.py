@@ -79,15 +79,13 @@ class Markdown:
         block = self._block
         if self._trigger is None and self._searched < len(block):
             near = max(0, self._searched - _NEAR)
-            # No further than a block can reach: what is cut from a long text begins the search anew.
-            end = min(len(block), near + 2 * MOST)
-            if _TELLING.search(block, near, end):
-                found = TRIGGER.search(block, near, end)
+            if _TELLING.search(block, near):
+                found = TRIGGER.search(block, near)
                 self._trigger = found and found.start()
-            self._searched = end
+            self._searched = len(block)
         if self._trigger is not None:
             return self._trigger
-        return begun(block) if self._searched == len(block) else self._searched - _NEAR
+        return begun(block)
 
     def _end_of_line(self, *, final: bool) -> int | None:
         """Where the line ends that is being read; None while it may go on."""
