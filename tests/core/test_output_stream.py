@@ -68,3 +68,13 @@ def test_what_is_left_of_a_removed_script_forms_no_new_one():
     assert "<script" not in basic.sanitize("<scr<script>x</script>ipt>alert(1)</script>").text
     assert basic.sanitize("078-05-<script>x</script>1120").text == "[SSN]"
     assert basic.sanitize("a <script>never closed").text == "a "
+
+
+@settings(deadline=None)
+@given(more=st.integers(0, 30), end=st.sampled_from(["", " ", " and more"]), places=st.lists(st.integers(0, 120)))
+def test_what_ends_a_swallowed_value_goes_with_it_wherever_the_text_is_cut(more, end, places):
+    sanitizer = SANITIZERS["balanced"]
+    text = "PuTTY-User-Key-File-" + "3: Private-MAC: " + "b1" * 20 + "b" * more + end
+    joined, _ = streamed(sanitizer, cut(text, places))
+    assert joined == sanitizer.sanitize(text).text
+    assert "Private" not in joined

@@ -394,8 +394,9 @@ async def test_a_stream_that_breaks_raises_without_content(guarded, mistral_serv
 
 async def test_where_an_answer_is_shown_says_whether_code_is_left_alone(guarded):
     code = "This is how: `<script>alert(1)</script>`"
+    policy = GuardPolicy(actions={"injection": "flag"})  # what is asked for here looks like an attack, and may
     for render, stays in (("markdown", True), ("html", False)):
-        for said in await all_ways(guarded(moderation="off", render=render), f"Say exactly: {code}"):
+        for said in await all_ways(guarded(moderation="off", render=render, policy=policy), f"Say exactly: {code}"):
             assert ("<script>" in said) is stays
 
 

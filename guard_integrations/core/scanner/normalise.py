@@ -25,6 +25,7 @@ from urllib.parse import unquote_to_bytes
 import re2
 
 from guard_integrations.core.scanner import alphabets
+from guard_integrations.errors import GuardUnavailable
 
 __all__ = ["MAX_DEPTH", "MAX_GROWTH", "MAX_VIEWS", "View", "Views", "fold", "views"]
 
@@ -171,12 +172,22 @@ def _decodings(view: View) -> Iterator[View]:
         if folded != view.text:
             yield _made("folded", view, folded)
     data = folded.encode("utf-8", "surrogatepass")
-    for hit in [
-        _WORDS_FROM * number + hit for number, gate in enumerate(_gates()) for hit in sorted(gate.Match(data) or ())
-    ]:
-        made = _GATES[hit].decode(view)
+    for gate in _passed(data):
+        made = gate.decode(view)
         if made is not None:
             yield made
+
+
+def _passed(data: bytes) -> "list[_Gate]":
+    """The gates of what may be in a text, in their order."""
+    passed: list[_Gate] = []
+    for gates, match in _gates():
+        found = match(data)
+        # The last member matches every text. RE2 reports a set that has run out of memory as one without a match.
+        if found is None or len(gates) not in found:
+            raise GuardUnavailable("engine", "the set of disguises is out of memory; nothing was let through")
+        passed += [gates[hit] for hit in sorted(found) if hit < len(gates)]
+    return passed
 
 
 def _made(
@@ -450,14 +461,15 @@ of unseen text; apart, 14)."""
 
 
 @cache
-def _gates() -> tuple[re2.Set, ...]:
+def _gates() -> tuple[tuple[tuple[_Gate, ...], Callable[[bytes], list[int] | None]], ...]:
     made = []
     for some in (_GATES[:_WORDS_FROM], _GATES[_WORDS_FROM:]):
         gates = re2.Set.SearchSet(_insensitive())
         for gate in some:
             gates.Add(gate.pattern)
+        gates.Add(r"\z")
         gates.Compile()
-        made.append(gates)
+        made.append((some, gates.Match))
     return tuple(made)
 
 

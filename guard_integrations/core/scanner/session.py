@@ -288,6 +288,8 @@ class RuleSession:
                     work.push(end, _FRESH, end, end)
             if state is not None:
                 self._open[order] = _Open(state=state, start=first, covered=last, score=score, filters=filters)
+                # From there on may stand what ends it, which goes with it.
+                work.hold = min(work.hold, end)
                 return True
             work.findings.append(self._finding(order, first, last, score))
         self._next[order] = end

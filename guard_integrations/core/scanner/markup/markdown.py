@@ -67,6 +67,12 @@ class Markdown:
 
     def feed(self, text: str, *, final: bool) -> int:
         """Takes the next piece; returns the place before which everything is decided."""
+        # No more at a time than a block can hold: each line that is decided costs a copy of what is left.
+        for at in range(0, len(text) - MOST, MOST):
+            self._take(text[at : at + MOST], final=False)
+        return self._take(text[(len(text) - 1) // MOST * MOST :] if text else "", final=final)
+
+    def _take(self, text: str, *, final: bool) -> int:
         self._block += text
         while self._next_code(final=final) if self._fence else self._next_line(final=final):
             pass
