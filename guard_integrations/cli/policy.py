@@ -94,7 +94,7 @@ def explain(
     said: Explained | None = None
     try:
         said = explained(sys.stdin.read() if text == "-" else text, chosen, stage)
-    except GuardError as error:
+    except (GuardError, ImportError) as error:  # an extra that the policy needs
         problem = str(error)
     if said is None:
         typer.echo(problem, err=True)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from guard_integrations.core.policy import GuardPolicy, Profile
+from guard_integrations.core.sanitizer.names import name_detectors
 from guard_integrations.errors import GuardError
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def policy_of(given: str) -> GuardPolicy:
     try:
         if given in get_args(Profile):
             return GuardPolicy.model_validate({"profile": given})
-        return GuardPolicy.from_toml(Path(given))
-    except GuardError as error:
+        policy = GuardPolicy.from_toml(Path(given))
+        name_detectors(policy)  # here an extra or a model that is missing can still be told
+        return policy
+    except (GuardError, ImportError) as error:
         problem = str(error)
     raise typer.BadParameter(problem, param_hint="--policy")
 

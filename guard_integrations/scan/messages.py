@@ -58,9 +58,9 @@ def conversation(value: object) -> object:
 
 
 def said(values: Iterable[object]) -> bool:
-    """Whether what a column holds is conversations: all of it that is there."""
+    """Whether what a column holds is conversations: a list of messages, or nothing but texts that say one in JSON."""
     known = [value for value in values if value not in (None, "", [])]
-    return bool(known) and all(conversation(value) is not None for value in known)
+    return any(map(_are_messages, known)) or (bool(known) and all(conversation(value) is not None for value in known))
 
 
 def stores_messages(kind: pa.DataType) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 from chunks import cut, places
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from guard_integrations import GuardPolicy, InputSanitizer, OutputSanitizer, PseudonymVault
+from guard_integrations.cli.app import app
 from guard_integrations.core.scanner.names import MAX_PARAGRAPH
 from guard_integrations.errors import GuardBlocked, GuardUnavailable, PolicyError
 
@@ -108,6 +110,7 @@ SANITIZERS = {
 
 @pytest.mark.parametrize("strategy", SANITIZERS)
 @settings(max_examples=100, deadline=None)
+@example(text="x" * 70 + "Adaada@example.com", at=[])  # without the name an address is left
 @given(text=texts, at=places)
 def test_a_stream_equals_the_batch(strategy, text, at):
     sanitizer = SANITIZERS[strategy]
@@ -198,6 +201,19 @@ def test_without_the_extra_the_error_says_what_to_install():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout  # noqa: S603
     assert said.strip() == "name_models need an extra: pip install 'guard-integrations[presidio]' None"
+
+
+@pytest.mark.parametrize(
+    "command", [["scan", "TEXT"], ["policy", "explain", "Hi", "--stage", "output"], ["chat", "--local"]]
+)
+def test_the_command_line_says_it_too(command, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    (policy := tmp_path / "policy.toml").write_text('[name_models]\nen = "en_core_web_sm"\n')
+    (text := tmp_path / "a.txt").write_text("Hi")
+    command = [str(text) if word == "TEXT" else word for word in command]
+    done = CliRunner().invoke(app, [*command, "--policy", str(policy)], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "pip install 'guard-integrations[presidio]'" in done.output
 
 
 @pytest.fixture(scope="module")

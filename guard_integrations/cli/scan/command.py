@@ -131,7 +131,7 @@ def scan(  # noqa: PLR0913 - an option each
                 workers=workers,
             )
             totals = _run(paths, asked, read_as)
-        except GuardError as error:
+        except (GuardError, ImportError) as error:  # an extra that the policy needs
             problem = str(error)
     if totals is None:
         typer.echo(problem, err=True)

@@ -1,10 +1,12 @@
-"""A second look at what stands beside markup that was taken out.
+"""A second look at what stands beside markup, or a name, that was taken out.
 
 Markup is judged last, on what all the others have written: their labels may be the half of a link. But with a link a
-word of context may go, or come nearer to a number, and then the rules would say something else of that number. So from
-the first place on at which markup was changed, the rules read the text once more.
+word of context may go, or come nearer to a number, and then the rules would say something else of that number; and what
+stands beside a name may be an address of its own without it. So from the first such place on, the rules read the text
+once more.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from guard_integrations.core.findings import Action
@@ -19,21 +21,22 @@ _BEFORE: Final = 128
 
 
 class Again(Pass):
-    """A pass that begins where the one before it has changed something; until then the text goes through it as it is.
+    """A pass that begins where one before it has changed something; until then the text goes through it as it is.
 
     What was flagged is not reported again.
 
     Args:
         detector: what looks at the text.
-        last: the pass before this one.
+        watched: the passes right before this one whose changes call for it. Where the first of them has changed the
+            text, the others have not moved it yet.
     """
 
-    __slots__ = ("_before", "_detector", "_last")
+    __slots__ = ("_before", "_detector", "_watched")
 
-    def __init__(self, detector: Detector, last: Pass) -> None:
+    def __init__(self, detector: Detector, watched: Sequence[Pass]) -> None:
         super().__init__(())
         self._detector = detector
-        self._last = last
+        self._watched = watched
         self._before = ""
         """The end of what went through as it was."""
 
@@ -41,7 +44,7 @@ class Again(Pass):
         """Takes the next piece of the text and gives back what is safe to show."""
         if self._sessions:
             return super().feed(text, final=final)
-        first = self._last.first
+        first = min((one.first for one in self._watched if one.first is not None), default=None)
         through = text if first is None else text[: first - self._base]
         self._before = (self._before + through)[-_BEFORE:]
         self._base += len(through)

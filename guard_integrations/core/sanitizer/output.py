@@ -104,8 +104,9 @@ class OutputSanitizer:
         # What has been written in another's stead may be the half of a link.
         markup = self._markup(render)
         self._last = (markup,) if markup else ()
-        # Where markup goes, context may go with it: from there on the rules look once more.
-        self._again = looking if markup else None
+        # Where markup or a name goes, context may go with it: from there on the rules look once more.
+        self._again = looking if markup or names else None
+        self._names = bool(names)
         self._named = detector_of(self.policy, named, vault=vault) if named else None
 
     def _invisible(self) -> tuple[Detector, ...]:
@@ -189,6 +190,12 @@ class OutputSanitizer:
         """A session for a text, which is read after its key too where it has one."""
         restorer = self._vault.restorer() if restore and self._vault is not None else None
         keyed = () if key is None or self._named is None else (after_key(key, self._named),)
+        after = (*keyed, *self._last)
         return OutputStream(
-            (*self._passes, *keyed, *self._last), restorer, on_error=self.policy.on_error, again=self._again
+            (*self._passes, *after),
+            restorer,
+            on_error=self.policy.on_error,
+            again=self._again,
+            # Names go in the pass of the rules, markup in the last one.
+            watched=len(after) + 1 if self._names else 1,
         )

@@ -27,7 +27,8 @@ class OutputStream:
         passes: the detectors of each pass; each pass reads what the one before it wrote.
         restorer: puts pseudonyms' values back, after everything else.
         on_error: whether, when a detector fails, nothing more is given back or everything is.
-        again: looks once more at what the last pass has left, from its first edit on.
+        again: looks once more at what the passes have left, from the first edit on that one of the last ones made.
+        watched: how many of the last ones.
     """
 
     def __init__(
@@ -37,12 +38,13 @@ class OutputStream:
         *,
         on_error: Literal["block", "allow"] = "block",
         again: Detector | None = None,
+        watched: int = 1,
     ) -> None:
         self._restorer = restorer
         self._allows = on_error == "allow"
         self._passes = [Pass(detectors) for detectors in passes]
         if again is not None:
-            self._passes.append(Again(again, self._passes[-1]))
+            self._passes.append(Again(again, self._passes[-watched:]))
         self._state: Literal["open", "finished", "blocked", "failed", "unguarded"] = "open"
         self._failure: GuardUnavailable | None = None
 
