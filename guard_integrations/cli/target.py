@@ -34,9 +34,10 @@ def policy_of(given: str) -> GuardPolicy:
             return GuardPolicy.model_validate({"profile": given})
         policy = GuardPolicy.from_toml(Path(given))
         name_detectors(policy)  # here an extra or a model that is missing can still be told
-        return policy
     except (GuardError, ImportError) as error:
         problem = str(error)
+    else:
+        return policy
     raise typer.BadParameter(problem, param_hint="--policy")
 
 
