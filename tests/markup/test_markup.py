@@ -374,3 +374,11 @@ def test_a_block_with_hundreds_of_changes_is_taken_apart(before, piece):
     for size in (1, 333):
         assert "".join(in_pieces(MARKDOWN, cut(text, range(0, len(text), size)))[0]) == shown
     assert whole(MARKDOWN, shown)[0] == shown
+
+
+@pytest.mark.parametrize("tag", ['<a title="\ud800" href="https://ok.example/">', "<td \udfff=x>", "<b \ud83d>"])
+@pytest.mark.parametrize("render", ["markdown", "html"])
+def test_half_a_character_in_a_tag_is_read_over(tag, render):
+    shown = clean(DETECTORS[render], f"{tag}Hello<script>alert(1)</script>")
+    assert "Hello" in shown
+    assert not active(shown.encode("utf-8", "replace").decode())

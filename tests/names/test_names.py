@@ -35,6 +35,7 @@ class Listed:
 
     def analyze(self, text, language, entities):
         assert language == "en"
+        text.encode()  # half a character is no text to spaCy either
         found = []
         for sentence in re.finditer(r"[^.!?]*[.!?]", text):
             for name in self.names.finditer(text, *sentence.span()):
@@ -63,6 +64,10 @@ def test_names_become_labels_and_nothing_else_changes():
     ]
     assert TOLD[done.findings[2].start : done.findings[2].end] == "Anne"
     assert OutputSanitizer().sanitize("Ada moved to Paris.").text == "Ada moved to Paris."
+
+
+def test_half_a_character_beside_a_name_keeps_nobody_from_reading_it():
+    assert output().sanitize("Ada\ud83d moved to \udc00Paris.").text == "[PERSON]\ud83d moved to \udc00[LOCATION]."
 
 
 FRAGMENTS = [
