@@ -5,10 +5,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from random import Random
 
 import pytest
+from dead_sets import dead_sets
 
 from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
 from guard_integrations.core.findings import Action
@@ -42,16 +42,21 @@ def detector(*rules, action=Action.FILTER, replace=None):
     )
 
 
-def test_a_set_that_ran_out_of_memory_lets_nothing_through(monkeypatch):
-    rules = RuleSet(rules_of(GuardPolicy(), "output"))
+@pytest.mark.parametrize("answer", [None, []])
+def test_a_set_that_ran_out_of_memory_lets_nothing_through(monkeypatch, answer):
     # This is what RE2 reports then: no match, not even the one that every text is.
-    monkeypatch.setattr(rules, "_groups", [group_without_answer(group) for group in rules._groups])
+    monkeypatch.setattr(linear.re2, "Set", dead_sets(answer))
+    rules = RuleSet(rules_of(GuardPolicy(), "output"))
     with pytest.raises(GuardUnavailable, match="out of memory"):
         rules.stretches(b"john.doe@example.com")
 
 
-def group_without_answer(group):
-    return replace(group, match=lambda _: None)
+def test_a_set_of_context_words_that_ran_out_of_memory_lets_nothing_through(monkeypatch):
+    rules = [one for one in rules_of(GuardPolicy(), "output") if one.waits]
+    monkeypatch.setattr(linear.re2, "Set", dead_sets([]))
+    waiting = RuleSet(rules)
+    with pytest.raises(GuardUnavailable, match="out of memory"):
+        waiting.stretches(b"call 612345678, passport C01X00T47, 90210")
 
 
 @pytest.mark.parametrize("module", ["raise ImportError", "def compile(pattern): ..."])

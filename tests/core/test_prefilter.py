@@ -1,13 +1,14 @@
 """Signs: no match without one, and ordinary text has none."""
 
-from dataclasses import replace
+import itertools
 from random import Random
 
 import pytest
+from dead_sets import dead_sets
 from rule_samples import hostile, matching, sample
 
 from guard_integrations import Action, GuardPolicy, GuardUnavailable
-from guard_integrations.core.scanner import engine
+from guard_integrations.core.scanner import engine, linear
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.prefilter import signs
@@ -85,10 +86,18 @@ def test_in_a_long_text_a_rule_is_looked_for_where_its_sign_is():
 
 @pytest.mark.parametrize("number", range(len(GATED._groups)))
 def test_a_set_of_signs_that_ran_out_of_memory_lets_nothing_through(monkeypatch, number):
-    dead = [replace(group, match=lambda _: []) if at == number else group for at, group in enumerate(GATED._groups)]
-    monkeypatch.setattr(GATED, "_groups", dead)
+    alive = linear.re2.Set
+    made = itertools.count()
+
+    class SomeDead:
+        @staticmethod
+        def SearchSet(options):  # noqa: N802 - RE2's name
+            return dead_sets([]).SearchSet(options) if next(made) == number else alive.SearchSet(options)
+
+    monkeypatch.setattr(linear.re2, "Set", SomeDead)
+    gated = RuleSet([one.rule for one in GATED.compiled])
     with pytest.raises(GuardUnavailable, match="out of memory"):
-        GATED.stretches(encode("漢"))
+        gated.stretches(encode("漢"))
 
 
 @pytest.mark.parametrize(

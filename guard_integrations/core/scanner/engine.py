@@ -18,7 +18,6 @@ from guard_integrations.core.scanner.tail import CompiledTail
 from guard_integrations.core.scanner.utf8 import character_length, decode, encode, previous_character
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.core.scanner.waiting import Waiting
-from guard_integrations.errors import GuardUnavailable
 
 __all__ = ["CompiledRule", "RuleSet"]
 
@@ -91,7 +90,7 @@ class _Group:
     """Rules that are searched for in one pass."""
 
     members: tuple[CompiledRule, ...]
-    match: Callable[[bytes], list[int] | None]
+    match: Callable[[bytes], list[int]]
     overlap: int
     foreign: bool = False
     """Whether none of them matches in a text of ASCII alone."""
@@ -101,11 +100,7 @@ class _Group:
         if self.foreign and data.isascii():
             return _NO_RULES
         found = self.match(data)
-        # The last member matches every text. RE2 reports a set that has run out of memory as one without a match.
-        canary = len(self.members)
-        if found is None or canary not in found:
-            raise GuardUnavailable("engine", "a set of rules is out of memory; nothing was let through")
-        return _NO_RULES if len(found) == 1 else [self.members[index] for index in found if index != canary]
+        return [self.members[index] for index in found] if found else _NO_RULES
 
 
 class RuleSet:
@@ -263,10 +258,9 @@ def _takes_lines(one: CompiledRule) -> bool:
 
 
 def _group(members: Sequence[CompiledRule], sources: Sequence[str], kind: Kind | None = None) -> _Group:
-    # The last one matches every text, see `_Group.hits`; and at its end only, which costs nothing on the way.
     return _Group(
         members=tuple(members),
-        match=compile_set([*sources, r"\z"], SET_MEMORY),
+        match=compile_set(sources),
         overlap=max(one.overlap or 0 for one in members),
         foreign=kind == "foreign",
     )

@@ -101,14 +101,29 @@ or five searches, and half its time was spent there.
 """
 
 
-def compile_set(sources: Iterable[str], memory: int = SET_MEMORY) -> Callable[[bytes], list[int] | None]:
-    """Compiles patterns that are searched for together: the call says which of them, by number, a text holds."""
+def compile_set(sources: Iterable[str], memory: int = SET_MEMORY) -> Callable[[bytes], list[int]]:
+    """Compiles patterns that are searched for together: the call says which of them, by number, a text holds.
+
+    Raises:
+        GuardUnavailable: raised by the call: the set has run out of memory, and nobody knows what the text holds.
+    """
     compiled = re2.Set.SearchSet(_options(memory))
     for source in sources:
         compiled.Add(source.encode())
+    # The canary matches every text, and at its end only, which costs nothing on the way. RE2 reports a set that has
+    # run out of memory as one without a match.
+    canary: int = compiled.Add(rb"\z")
     compiled.Compile()
-    match: Callable[[bytes], list[int] | None] = compiled.Match
-    return match
+    match = compiled.Match
+
+    def search(data: bytes) -> list[int]:
+        found: list[int] | None = match(data)
+        if found is None or canary not in found:
+            raise GuardUnavailable("engine", "a set of patterns is out of memory; nothing was let through")
+        found.remove(canary)
+        return found
+
+    return search
 
 
 def literal(text: str) -> str:

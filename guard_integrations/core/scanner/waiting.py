@@ -12,7 +12,6 @@ from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rarity import necessary
 from guard_integrations.core.scanner.rule import Context, Rule
 from guard_integrations.core.scanner.utf8 import encode
-from guard_integrations.errors import GuardUnavailable
 
 __all__ = ["Waiting"]
 
@@ -32,8 +31,8 @@ class Waiting:
         self._rules = tuple(rules)
         self._labels = frozenset(labels)
         self._needed: Search | None = None
-        self._apart: Callable[[bytes], list[int] | None] | None = None
-        self._inside: Callable[[bytes], list[int] | None] | None = None
+        self._apart: Callable[[bytes], list[int]] | None = None
+        self._inside: Callable[[bytes], list[int]] | None = None
 
     def hits(self, data: bytes, at: int, before: Callable[[], bytes], *, parted: bool) -> list[int]:
         """Which of the rules may match from `at` on, by number.
@@ -57,20 +56,13 @@ class Waiting:
         if not parted:
             if self._apart is None:
                 self._apart = self._set(lambda context: ContextWords.pattern(context.raises))
-            if not self._found(self._apart, text):
+            if not self._apart(text):
                 return []
         if self._inside is None:
             self._inside = self._set(lambda context: f"(?i:{'|'.join(map(literal, context.raises))})")
-        return self._found(self._inside, text)
+        return sorted(self._inside(text))
 
-    def _found(self, words: Callable[[bytes], list[int] | None], text: bytes) -> list[int]:
-        found = words(text)
-        # The last member is in every text, see `engine`.
-        if found is None or len(self._rules) not in found:
-            raise GuardUnavailable("engine", "a set of context words is out of memory; nothing was let through")
-        return sorted(index for index in found if index != len(self._rules))
-
-    def _set(self, source: Callable[[Context], str]) -> Callable[[bytes], list[int] | None]:
+    def _set(self, source: Callable[[Context], str]) -> Callable[[bytes], list[int]]:
         sources: list[str] = []
         for rule in self._rules:
             # A rule whose word is in a label does not wait: its source is the empty one.
@@ -79,4 +71,4 @@ class Waiting:
                 for label in self._labels
             )
             sources.append("" if written or rule.context is None else source(rule.context))
-        return compile_set([*sources, r"\z"])
+        return compile_set(sources)
