@@ -95,6 +95,19 @@ class Wire:
         return frame
 
 
+class Script(Wire):
+    """Says one thing after the other: a tool call first, then a text."""
+
+    def __init__(self, *turns):
+        super().__init__()
+        self.turns = list(turns)
+
+    def __call__(self, request):
+        turn = self.turns.pop(0)
+        self.calls, self.chunks = ([turn], [""]) if isinstance(turn, dict) else ([], list(turn))
+        return super().__call__(request)
+
+
 def guarded(wire: Wire, **settings: Any) -> GuardedChatMistralAI:
     """A guarded model on a wire, without moderation unless it is asked for."""
 

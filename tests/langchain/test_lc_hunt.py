@@ -16,7 +16,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command
-from lc_wire import Wire, guarded, plain
+from lc_wire import Script, Wire, guarded, plain
 from test_lc_leaks import ANSWER, CANARIES, INPUT_CANARY, PROMPT, RULES, AsyncEverything, Everything, Tracer, dump
 
 from guard_integrations import GuardBlocked, GuardPolicy
@@ -221,19 +221,6 @@ def test_a_stage_that_was_pickled_still_knows_what_may_not_come_out(policy):
 
 
 # -- agents ----------------------------------------------------------------------------------------------------
-
-
-class Script(Wire):
-    """Says one thing after the other: a tool call first, then a text."""
-
-    def __init__(self, *turns):
-        super().__init__()
-        self.turns = list(turns)
-
-    def __call__(self, request):
-        turn = self.turns.pop(0)
-        self.calls, self.chunks = ([turn], [""]) if isinstance(turn, dict) else ([], list(turn))
-        return super().__call__(request)
 
 
 @tool
