@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_CHECK := $(VENV)/.installed-for-check
 CHECK  := '.[aws,azure,gcp,presidio,ray,redis,vault]' --group check
 
-.PHONY: demo test check lowest chaos fuzz lint format bench compare docs constraints clean
+.PHONY: demo test check lowest parity chaos fuzz lint format bench compare docs constraints clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt Makefile
@@ -57,6 +57,9 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt Makefile
 
 lowest: $(LOWEST)/.installed  ## the frameworks' tests on the oldest versions that are supported
 	@$(LOWEST)/bin/python -m pytest -q $(LOWEST_QUIET) $(LOWEST_TESTS)
+
+parity: $(STAMP)  ## all texts through all entry points of LangChain in all sizes of chunks, which `make check` does in turns
+	@PARITY=full $(BIN)/python -m pytest -q -m slow tests/langchain/test_lc_parity.py
 
 chaos: $(STAMP)  ## 10,000 requests over keys that fail: what do callers see?
 	@$(BIN)/python tests/rotation/chaos.py
