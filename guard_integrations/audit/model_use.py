@@ -16,7 +16,8 @@ from typing import Final
 from guard_integrations.audit.acting import executed
 from guard_integrations.audit.guards import guards_named
 from guard_integrations.audit.model import Guard
-from guard_integrations.audit.names import CLEANS, MODEL_NAME, SERVERS, TEXT_METHODS, USER_NAMES
+from guard_integrations.audit.names import CLEANS, MODEL_NAME, TEXT_METHODS
+from guard_integrations.audit.outside import Outside
 from guard_integrations.audit.source import SourceFile
 
 __all__ = ["ModelCall", "ModelUse", "answers_of", "use_of"]
@@ -32,17 +33,6 @@ _MODELS: Final = re.compile(
 )
 _CLIENTS: Final = re.compile(r"^(?:mistralai\.[\w.]*Mistral|openai\.(?:Async)?OpenAI|anthropic\.(?:Async)?Anthropic)$")
 _FRAMEWORKS: Final = ("langchain", "langgraph", "langserve", "llama_index", "mistralai", "openai", "anthropic")
-_ROUTES: Final = frozenset(
-    {"get", "post", "put", "patch", "delete", "route", "websocket", "api_view", "on_message", "event", "message", "view"}
-    | {"require_POST", "require_GET", "require_http_methods", "csrf_exempt", "command", "app_command", "action"}
-)  # fmt: skip
-_REQUEST: Final = re.compile(r"(?:^|\.)(?:flask|quart|bottle)\.request(?:\.|$)")
-_ASKS: Final = re.compile(
-    r"(?:^|\.)(?:input|(?:streamlit|st)\.(?:chat_input|text_input|text_area))$|^sys\.stdin|^sys\.argv|\.receive_text$"
-)
-_NOT_TEXT: Final = frozenset(
-    {"int", "float", "bool", "UUID", "date", "datetime", "Literal", "BackgroundTasks", "Session"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +77,13 @@ class ModelUse:
     def __init__(self, file: SourceFile) -> None:
         self.file = file
         self.module = file.python
+        self.outside = Outside(file.python)
         self._root = Path(file.project.root)
 
     @cached_property
     def frameworks(self) -> bool:
         """Whether the module imports a framework or an SDK of language models."""
         return any(name.startswith(_FRAMEWORKS) for name in self.module.imports.values())
-
-    @cached_property
-    def server(self) -> bool:
-        """Whether the module answers people over a network or in a browser."""
-        return any(name.partition(".")[0] in SERVERS for name in self.module.imports.values())
 
     @cached_property
     def made(self) -> tuple[ast.Call, ...]:
@@ -159,7 +145,7 @@ class ModelUse:
 
     def user(self, node: ast.AST) -> bool:
         """Whether a value holds what a user says, and no guard has seen it."""
-        return any(self.said(origin) for origin in self.module.origins(node, stop=self._guards))
+        return any(self.outside.said(origin) for origin in self.module.origins(node, stop=self._guards))
 
     def forgotten(self, call: ModelCall) -> bool:
         """Whether a call has no guard in a module where another has one: nothing further out guards for both.
@@ -193,61 +179,11 @@ class ModelUse:
 
     def puts_in(self, node: ast.AST) -> bool:
         """Whether a text has what a user says put into it; what a function chooses by it is another matter."""
-        return any(self.said(origin) for origin in self.module.origins(node, stop=self._makes_something_else))
+        return any(self.outside.said(origin) for origin in self.module.origins(node, stop=self._makes_something_else))
 
     def _makes_something_else(self, call: ast.Call) -> bool:
         last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         return last not in TEXT_METHODS
-
-    def said(self, origin: ast.AST) -> bool:
-        """Whether an origin is what a user says."""
-        if isinstance(origin, ast.arg):
-            return self._parameter(origin)
-        name = self.module.name(origin.func if isinstance(origin, ast.Call) else origin)
-        return bool(_ASKS.search(name) or _REQUEST.search(name))
-
-    def handler(self, function: ast.AST) -> bool:
-        """Whether a function is called with what comes from outside: a route, a view, a bot's event."""
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            return False
-        for decorator in function.decorator_list:
-            called = decorator.func if isinstance(decorator, ast.Call) else decorator
-            last = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if last in _ROUTES:
-                return True
-        first = function.args.args[0].arg if function.args.args else ""
-        if first == "request" and self.server:
-            return True
-        if first == "event" and function.name.endswith("handler"):
-            return True
-        return function.name in self._registered
-
-    @cached_property
-    def _registered(self) -> frozenset[str]:
-        """The functions that are handed to a framework which calls them with what users say."""
-        if not self.server:
-            return frozenset()
-        return frozenset(
-            argument.id
-            for call in self.module.calls
-            if self.module.name(call.func).startswith(("gradio.", "telegram.ext."))
-            for argument in (*call.args, *(keyword.value for keyword in call.keywords))
-            if isinstance(argument, ast.Name)
-        )
-
-    def _parameter(self, parameter: ast.arg) -> bool:
-        function = self.module.function(parameter)
-        if function is None or parameter.arg in {"self", "cls"}:
-            return False
-        bare = parameter.annotation
-        while isinstance(bare, ast.Subscript):
-            bare = bare.value
-        last = bare.attr if isinstance(bare, ast.Attribute) else getattr(bare, "id", "")
-        if last in _NOT_TEXT:
-            return False
-        if parameter.arg in USER_NAMES:
-            return True
-        return self.handler(function) and not isinstance(_default(function, parameter), ast.Call | ast.Attribute)
 
     def _guards(self, call: ast.Call) -> bool:
         name = self.module.name(call.func)
@@ -363,11 +299,3 @@ def _is_http(use: ModelUse, call: ast.Call) -> bool:
 
 def _is_self(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
-
-
-def _default(function: ast.FunctionDef | ast.AsyncFunctionDef, parameter: ast.arg) -> ast.expr | None:
-    arguments = function.args
-    positional = (*arguments.posonlyargs, *arguments.args)
-    defaults = dict(zip(reversed(positional), reversed(arguments.defaults), strict=False))
-    defaults |= {arg: value for arg, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value}
-    return defaults.get(parameter)

@@ -11,6 +11,18 @@ from typing import Final
 
 from ast_grep_py import SgNode, SgRoot
 
+from guard_integrations.audit.script_nodes import (
+    PATTERNS,
+    NodeKey,
+    bound,
+    imported,
+    key_of,
+    named,
+    patterns,
+    text_of,
+    unquoted,
+)
+
 __all__ = ["ScriptModule"]
 
 _DEEPEST: Final = 25
@@ -27,9 +39,7 @@ _WRAPPERS: Final = frozenset(
 _MEMBERS: Final = frozenset({"member_expression", "subscript_expression"})
 _CALLS: Final = frozenset({"call_expression", "new_expression"})
 _IDENTIFIERS: Final = frozenset({"identifier", "shorthand_property_identifier"})
-_PATTERNS: Final = frozenset({"identifier", "shorthand_property_identifier_pattern"})
 _GROWS: Final = frozenset({"push", "unshift", "set", "append"})
-_Key = tuple[int, int, str]
 
 
 def _nothing(call: SgNode) -> bool:  # noqa: ARG001 - the signature of `stop`
@@ -46,7 +56,7 @@ class ScriptModule:
 
     def __init__(self, text: str, language: str = "tsx") -> None:
         self.root: SgNode = SgRoot(text, language).root()
-        self._names: dict[_Key, str] = {}
+        self._names: dict[NodeKey, str] = {}
 
     @cached_property
     def broken(self) -> int | None:
@@ -68,16 +78,16 @@ class ScriptModule:
         """The dotted name of each local name that is imported or required."""
         found: dict[str, str] = {}
         for statement in self.all("import_statement"):
-            source = _unquoted(statement.field("source"))
+            source = unquoted(statement.field("source"))
             for clause in statement.children():
                 if clause.kind() == "import_clause":
-                    found.update(_imported(clause, source))
+                    found.update(imported(clause, source))
         for declarator in self.all("variable_declarator"):
             value = declarator.field("value")
-            if value is None or value.kind() != "call_expression" or _text(value.field("function")) != "require":
+            if value is None or value.kind() != "call_expression" or text_of(value.field("function")) != "require":
                 continue
-            source = _unquoted(next(iter(self.arguments(value)), None))
-            for name, member in _bound(declarator.field("name")):
+            source = unquoted(next(iter(self.arguments(value)), None))
+            for name, member in bound(declarator.field("name")):
                 found[name] = f"{source}.{member}" if member else source
         return found
 
@@ -90,13 +100,13 @@ class ScriptModule:
         arguments = call.field("arguments")
         if arguments is None:
             return []
-        return [arguments] if arguments.kind() == "template_string" else _named(arguments)
+        return [arguments] if arguments.kind() == "template_string" else named(arguments)
 
     def property(self, node: SgNode | None, key: str) -> SgNode | None:
         """What an object literal, names followed, holds under a key."""
         node = self.resolve(node) if node is not None else None
-        for pair in _named(node) if node is not None and node.kind() == "object" else []:
-            if pair.kind() == "pair" and _unquoted(pair.field("key")) == key:
+        for pair in named(node) if node is not None and node.kind() == "object" else []:
+            if pair.kind() == "pair" and unquoted(pair.field("key")) == key:
                 return pair.field("value")
             if pair.kind() == "shorthand_property_identifier" and pair.text() == key:
                 return pair
@@ -111,14 +121,14 @@ class ScriptModule:
         if node.kind() not in _IDENTIFIERS:
             return []
         for above in node.ancestors():
-            if above.kind() in _FUNCTIONS and (found := self._bindings.get((_key(above), node.text()))):
+            if above.kind() in _FUNCTIONS and (found := self._bindings.get((key_of(above), node.text()))):
                 return found
         return []
 
     def resolve(self, node: SgNode) -> SgNode:
         """What a name stands for, if it can only be this one; else the node itself."""
         for _ in range(_DEEPEST):
-            while node.kind() in _WRAPPERS and (inner := _named(node)):
+            while node.kind() in _WRAPPERS and (inner := named(node)):
                 node = inner[0]
             values = self.values(node)
             if len(values) != 1 or self.is_parameter(values[0]):
@@ -131,13 +141,13 @@ class ScriptModule:
         node = self.resolve(node) if node is not None else None
         if node is None or node.kind() not in {"string", "number", "true", "false", "null", "template_string"}:
             return None
-        return None if node.find(kind="template_substitution") else _unquoted(node)
+        return None if node.find(kind="template_substitution") else unquoted(node)
 
     def name(self, node: SgNode | None) -> str:
         """The dotted name of what an expression is, as imported; nothing where it has none."""
         if node is None:
             return ""
-        key = _key(node)
+        key = key_of(node)
         if key not in self._names:
             self._names[key] = ""  # of what is defined by itself
             self._names[key] = self._name(node)
@@ -149,13 +159,13 @@ class ScriptModule:
         Of a call, what goes in is followed, too, unless `stop` says that what comes out no longer carries it.
         """
         found: list[SgNode] = []
-        seen: set[_Key] = set()
+        seen: set[NodeKey] = set()
         rest = [node]
         while rest:
             current = rest.pop()
-            if _key(current) in seen:
+            if key_of(current) in seen:
                 continue
-            seen.add(_key(current))
+            seen.add(key_of(current))
             more, leaf = self._parts(current, stop)
             found += [current] if leaf else []
             rest += reversed(more)
@@ -180,7 +190,7 @@ class ScriptModule:
             function = self.function(node)
             receiver = function.field("object") if function is not None and function.kind() in _MEMBERS else None
             return [*([receiver] if receiver is not None else []), *self.arguments(node)], True
-        if kind in _FUNCTIONS or kind in _PATTERNS or not (children := _named(node)):
+        if kind in _FUNCTIONS or kind in PATTERNS or not (children := named(node)):
             return [], kind != "comment"
         if kind == "pair":
             return children[1:], False
@@ -191,12 +201,12 @@ class ScriptModule:
     def _name(self, node: SgNode) -> str:  # noqa: PLR0911 - one case per kind of expression
         kind = node.kind()
         if kind in _WRAPPERS:
-            return self.name(next(iter(_named(node)), None))
+            return self.name(next(iter(named(node)), None))
         if kind in _CALLS:
             below = self.name(self.function(node))
             return f"{below}()" if below else ""
         if kind == "member_expression":
-            below, member = self.name(node.field("object")), _text(node.field("property"))
+            below, member = self.name(node.field("object")), text_of(node.field("property"))
             if below == "this" and (field := self._fields.get(member)) is not None:
                 return self.name(field)
             return f"{below}.{member}" if below else ""
@@ -219,14 +229,14 @@ class ScriptModule:
 
     def is_parameter(self, node: SgNode) -> bool:
         """Whether a node is where a parameter is declared."""
-        return node.kind() in _PATTERNS and _key(node) in self._parameters
+        return node.kind() in PATTERNS and key_of(node) in self._parameters
 
     @cached_property
-    def _parameters(self) -> dict[_Key, SgNode]:
+    def _parameters(self) -> dict[NodeKey, SgNode]:
         """The names that functions' parameters bind."""
-        found = {_key(node): node for parameters in self.all("formal_parameters") for node in _patterns(parameters)}
+        found = {key_of(node): node for parameters in self.all("formal_parameters") for node in patterns(parameters)}
         single = (arrow.field("parameter") for arrow in self.all("arrow_function"))
-        return found | {_key(node): node for node in single if node is not None}
+        return found | {key_of(node): node for node in single if node is not None}
 
     @cached_property
     def _fields(self) -> dict[str, SgNode]:
@@ -238,21 +248,21 @@ class ScriptModule:
                 found[name.text()] = value
         for assignment in self.all("assignment_expression"):
             left, value = assignment.field("left"), assignment.field("right")
-            if left is not None and value is not None and _text(left.field("object")) == "this":
-                found[_text(left.field("property"))] = value
+            if left is not None and value is not None and text_of(left.field("object")) == "this":
+                found[text_of(left.field("property"))] = value
         return found
 
     @cached_property
-    def _bindings(self) -> dict[tuple[_Key, str], list[SgNode]]:
+    def _bindings(self) -> dict[tuple[NodeKey, str], list[SgNode]]:
         """What each variable is set to, by the function it belongs to."""
-        found: dict[tuple[_Key, str], list[SgNode]] = {}
+        found: dict[tuple[NodeKey, str], list[SgNode]] = {}
 
         def bind(scope: SgNode | None, name: str, value: SgNode) -> None:
             if scope is not None and name not in self.imports:
-                found.setdefault((_key(scope), name), []).append(value)
+                found.setdefault((key_of(scope), name), []).append(value)
 
         for declared, value in self._declared():
-            for name, _ in _bound(declared):
+            for name, _ in bound(declared):
                 bind(_scope(declared), name, value)
         for parameter in self._parameters.values():
             bind(_scope(parameter), parameter.text(), parameter)
@@ -281,75 +291,16 @@ class ScriptModule:
         for call in self.all("call_expression"):
             function = call.field("function")
             receiver = function.field("object") if function is not None else None
-            grows = function is not None and _text(function.field("property")) in _GROWS
+            grows = function is not None and text_of(function.field("property")) in _GROWS
             if grows and receiver is not None and receiver.kind() == "identifier":
                 yield from ((receiver, value) for value in self.arguments(call))
-
-
-def _key(node: SgNode) -> _Key:
-    place = node.range()
-    return place.start.index, place.end.index, node.kind()
-
-
-def _named(node: SgNode) -> list[SgNode]:
-    return [child for child in node.children() if child.is_named() and child.kind() != "comment"]
-
-
-def _text(node: SgNode | None) -> str:
-    return node.text() if node is not None else ""
-
-
-def _unquoted(node: SgNode | None) -> str:
-    return _text(node).strip("\"'`")
 
 
 def _scope(node: SgNode) -> SgNode | None:
     return next((above for above in node.ancestors() if above.kind() in _FUNCTIONS), None)
 
 
-def _owner(node: SgNode, bindings: dict[tuple[_Key, str], list[SgNode]]) -> SgNode | None:
+def _owner(node: SgNode, bindings: dict[tuple[NodeKey, str], list[SgNode]]) -> SgNode | None:
     """The function that a variable is declared in; else the outermost."""
     above = [each for each in node.ancestors() if each.kind() in _FUNCTIONS]
-    return next((each for each in above if (_key(each), node.text()) in bindings), above[-1] if above else None)
-
-
-def _imported(clause: SgNode, source: str) -> Iterator[tuple[str, str]]:
-    for node in _named(clause):
-        if node.kind() == "identifier":
-            yield node.text(), f"{source}.default"
-        elif node.kind() == "namespace_import":
-            yield _text(next(iter(_named(node)), None)), source
-        for specifier in _named(node) if node.kind() == "named_imports" else []:
-            name = _text(specifier.field("name"))
-            yield _text(specifier.field("alias")) or name, f"{source}.{name}"
-
-
-def _bound(target: SgNode | None) -> Iterator[tuple[str, str]]:
-    """The names that a pattern binds, each with the member it takes; nothing where it takes the whole."""
-    if target is None:
-        return
-    if target.kind() == "identifier":
-        yield target.text(), ""
-        return
-    for part in _named(target):
-        if part.kind() == "shorthand_property_identifier_pattern":
-            yield part.text(), part.text()
-        elif part.kind() == "pair_pattern":
-            for name, _ in _bound(part.field("value")):
-                yield name, _text(part.field("key"))
-        else:
-            yield from _bound(part)
-
-
-def _patterns(node: SgNode) -> Iterator[SgNode]:
-    """Where the names that a function's parameters bind are declared."""
-    if node.kind() in _PATTERNS:
-        yield node
-    for part in _named(node):
-        if part.kind() in {"required_parameter", "optional_parameter"}:
-            part = part.field("pattern") or part  # noqa: PLW2901 - without its type and its default
-        elif part.kind() == "pair_pattern":
-            part = part.field("value") or part  # noqa: PLW2901 - without its key
-        elif part.kind() in {"assignment_pattern", "object_assignment_pattern"}:
-            part = part.field("left") or part  # noqa: PLW2901 - without its default
-        yield from _patterns(part)
+    return next((each for each in above if (key_of(each), node.text()) in bindings), above[-1] if above else None)

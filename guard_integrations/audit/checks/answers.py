@@ -50,7 +50,7 @@ def _handed_on(file: SourceFile) -> Iterator[Hit]:
 
 def _python_sinks(file: SourceFile) -> Iterator[tuple[ast.expr, ast.stmt | ast.expr]]:
     use, module = use_of(file), file.python
-    if not use.server and not any("handler" in getattr(node, "name", "") for node in module.tree.body):
+    if not use.outside.server and not any("handler" in getattr(node, "name", "") for node in module.tree.body):
         return
     for node in module.nodes:
         match node:
@@ -58,7 +58,7 @@ def _python_sinks(file: SourceFile) -> Iterator[tuple[ast.expr, ast.stmt | ast.e
                 function = module.function(node)
                 if (
                     function is not None
-                    and use.handler(function)
+                    and use.outside.handler(function)
                     and not _renders(value)
                     and not _is_stream(file, value)
                 ):
@@ -175,7 +175,7 @@ def _streamed(file: SourceFile) -> Iterator[Hit]:
             and function.name.lstrip("_") not in _PASSES
             and any(isinstance(node, ast.Yield) for node in ast.walk(function))
         )
-        if call.streams and (python_use.server or yields):
+        if call.streams and (python_use.outside.server or yields):
             yield file.hit(call.node, message, unless=_OUTPUT)
 
 

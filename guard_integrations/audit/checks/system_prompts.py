@@ -49,7 +49,7 @@ def _is_handed_through(file: SourceFile, text: ast.AST) -> bool:
     if isinstance(text, ast.Name):
         text = file.python.resolve(text)
     function = file.python.function(text) if isinstance(text, ast.arg) else None
-    return function is not None and not use_of(file).handler(function)
+    return function is not None and not use_of(file).outside.handler(function)
 
 
 def _named_system(file: SourceFile) -> Iterator[ast.Assign]:
