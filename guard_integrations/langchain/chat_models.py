@@ -28,6 +28,7 @@ from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.runs import outside
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.markup import Render
+from guard_integrations.langchain._connections import connections
 from guard_integrations.langchain._errors import without_content
 from guard_integrations.langchain._flow import Call, counts_of, refusal_alone
 from guard_integrations.langchain._guards import Guards, OnBlock
@@ -128,7 +129,9 @@ class GuardedChatMistralAI(ChatMistralAI):
             self.client = httpx.Client(event_hooks={"response": [*VERDICT_HOOKS["response"], *HOOKS]}, **settings)
         if "async_client" in ours:
             hooks = [*VERDICT_HOOKS_ASYNC["response"], *HOOKS_ASYNC]
-            self.async_client = httpx.AsyncClient(event_hooks={"response": hooks}, **settings)
+            self.async_client = httpx.AsyncClient(
+                event_hooks={"response": hooks}, transport=connections(_ssl_context()), **settings
+            )
         super().validate_environment()  # type: ignore[operator] # pydantic's decorator hides that it can be called
         for name in ours:
             getattr(self, name).base_url = self.endpoint
