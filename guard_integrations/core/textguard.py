@@ -1,7 +1,8 @@
 """What is done to a text on its way in and out, and told to the observers; and pseudonyms' values put back."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from guard_integrations.core.findings import Finding, Sanitized, Stage
@@ -9,6 +10,7 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.reports import report, report_blocked
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.json_stream import JsonStream, TextSession
+from guard_integrations.core.sanitizer.orders import sanitize_document
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.values import map_strings
 from guard_integrations.core.sanitizer.vault import PseudonymVault, Restorer
@@ -49,8 +51,19 @@ class Screening:
         Raises:
             GuardBlocked: when the policy refuses it.
         """
+        return self._reported(partial(self.sanitizer.sanitize, text, stage), stage)
+
+    def document(self, text: str) -> Sanitized:
+        """A document, or a part of it: with an injection that is filtered goes what follows it in its paragraph.
+
+        Raises:
+            GuardBlocked: when the policy refuses it.
+        """
+        return self._reported(partial(sanitize_document, self.sanitizer, text), "document")
+
+    def _reported(self, sanitize: Callable[[], Sanitized], stage: Stage) -> Sanitized:
         try:
-            clean = self.sanitizer.sanitize(text, stage)
+            clean = sanitize()
         except GuardBlocked as blocked:
             report_blocked(blocked, stage, self.sanitizer.policy)
             raise

@@ -93,8 +93,9 @@ class Guards:
     def _prompt(self, messages: Sequence[BaseMessage]) -> str:
         if self.system_prompt is not None:
             return self.system_prompt
+        text = system_text(messages)
         # What others have written into the system message may be quoted.
-        return without_spotlighted(system_text(messages)).strip()
+        return without_spotlighted(text).strip() if text else ""
 
     def _sanitizer(self, prompt: str) -> OutputSanitizer:
         with self._lock:

@@ -123,6 +123,14 @@ class InputGuard:
         clean = self._screening.text(mark.remove(text), stage)
         return Sanitized(text=mark.put(clean.text), findings=clean.findings)
 
+    def document(self, text: str) -> str:
+        """A document's text, or one in its metadata, made safe: with an injection goes the order that it announces.
+
+        Raises:
+            GuardBlocked: when the policy refuses it.
+        """
+        return self._screening.document(text).text
+
     def content(self, content: Content, stage: Stage) -> tuple[Content, tuple[Finding, ...]]:
         """A message's content made safe; text that was split over several blocks is read as one.
 

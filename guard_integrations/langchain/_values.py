@@ -59,7 +59,7 @@ def guard_document(guard: InputGuard, document: Document) -> Document:
     """
     return document.model_copy(
         update={
-            "page_content": guard.text(document.page_content, "document").text,
+            "page_content": guard.document(document.page_content),
             "metadata": _metadata(guard, document.metadata),
         }
     )
@@ -67,7 +67,7 @@ def guard_document(guard: InputGuard, document: Document) -> Document:
 
 def _metadata(guard: InputGuard, value: Any) -> Any:
     if isinstance(value, str):
-        return guard.text(value, "document").text
+        return guard.document(value)
     return with_parts(value, lambda _, part: _metadata(guard, part))
 
 

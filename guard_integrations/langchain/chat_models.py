@@ -292,7 +292,12 @@ class GuardedChatMistralAI(ChatMistralAI):
     @property
     def _active_moderator(self) -> Moderator | None:
         # Apart from the field, so that a model made of this one's fields with other keys moderates with those.
-        return self.moderator or self._own_moderator
+        return self.moderator or self._private["_own_moderator"]
+
+    @property
+    def _private(self) -> dict[str, Any]:
+        # Private attributes, without pydantic's way to them, which takes a microsecond for each.
+        return self.__pydantic_private__ or {}
 
     @property
     def _guards(self) -> Guards:
@@ -307,7 +312,7 @@ class GuardedChatMistralAI(ChatMistralAI):
             self.restore_tools, self.guardrails, self.concurrent,
             self.render,
         )  # fmt: skip
-        made = self._guards_made
+        made: tuple[tuple[Any, ...], tuple[Guards, str]] | None = self._private["_guards_made"]
         if made is not None and same(made[0], settings):
             return made[1]
         guards = Guards(
@@ -324,8 +329,9 @@ class GuardedChatMistralAI(ChatMistralAI):
             vault=self.vault,
             restore_tools=self.restore_tools,
         )
-        self._guards_made = (settings, (guards, self._settings()))
-        return self._guards_made[1]
+        made = (settings, (guards, self._settings()))
+        self._guards_made = made
+        return made[1]
 
     def _settings(self) -> str:
         moderator = self._active_moderator

@@ -280,6 +280,7 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
                 if response.is_success:
                     for blamed in call.refused.values():
                         ring.report_auth_failure(blamed)
+                call.lease = None  # the report has told all: there is no probe to free
                 return None
             case Verdict.UNAUTHORISED:
                 ring.report_auth_failure(lease)
@@ -320,7 +321,8 @@ class KeyRingAuth(Unpicklable, httpx.Auth, _OtherAuth):
         if answer is not None:
             _hide_key(answer.next_request)
             for each in (answer, *answer.history):
-                _hide_key(each.request)
+                if each.request is not request:
+                    _hide_key(each.request)
 
 
 def _advance(steps: _Decisions, answer: Any) -> _Step | None:  # noqa: ANN401 - either library's response
