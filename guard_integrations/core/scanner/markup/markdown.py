@@ -29,12 +29,16 @@ _MARGIN: Final = re.compile(r"(?!\d{1,9}[.)])[^\s>*+\-]")
 _FENCE: Final = re.compile(r"[ \t>*+\-\d.)]*(?:`{3}|~{3})")
 _MARKER: Final = re.compile(r"[ \t>]*(?:[-*+_#>]|\d{1,9}[.)])")
 _LONGEST_FENCE: Final = 1000
-_TELLING: Final = re.compile(r"[<\[(:/.\\]")
-"""What there is in every trigger."""
+_TELLING: Final = ("<", "]", "\\", "![", "://", "w.", "W.")
+"""What there is in every trigger: one of these, and what stands before it is at most `_LEADING` characters."""
+_LEADING: Final = 5
 _NEAR: Final = 12
 """Characters that a trigger has at most, but for what repeats in it."""
 _CUT: Final = 1024
 """Characters in which a place to cut is looked for."""
+_SKIPPED: Final = 256
+"""Characters of plain paragraphs that are worth being passed over together."""
+_NEXT_MARGIN: Final = re.compile(rf"\n[ \t]*\n(?={_MARGIN.pattern})")
 
 
 class Markdown:
@@ -61,6 +65,7 @@ class Markdown:
         self._searched = 0  # up to where it has been looked for
         self._in_fence = False  # whether the text is in a fenced block of a list or a quotation
         self._read = 0  # up to where a line break has been looked for
+        self._plain = 0  # up to where there is nothing to skip
         self._fence: _Fence | None = None  # the top-level fence that is open
         self._lost = False  # whether it is unknown what is code
         self._for_good = False  # whether it will remain so
@@ -85,8 +90,9 @@ class Markdown:
         block = self._block
         if self._trigger is None and self._searched < len(block):
             near = max(0, self._searched - _NEAR)
-            if _TELLING.search(block, near):
-                found = TRIGGER.search(block, near)
+            telling = [at for text in _TELLING if (at := block.find(text, near)) >= 0]
+            if telling:
+                found = TRIGGER.search(block, max(near, min(telling) - _LEADING))
                 self._trigger = found and found.start()
             self._searched = len(block)
         if self._trigger is not None:
@@ -135,11 +141,20 @@ class Markdown:
     def _pass_over(self, size: int) -> None:
         self._base += size
         self._block = self._block[size:]
-        self._line = self._read = self._searched = 0
-        self._trigger = None
+        self._line = self._read = 0
+        self._plain = max(0, self._plain - size)
+        if self._trigger is not None and self._trigger >= size:
+            # Looked for anew at each line, it would be looked for through all that has come.
+            self._trigger -= size
+        elif self._trigger is not None:
+            self._trigger, self._searched = None, 0
+            return
+        self._searched = max(0, self._searched - size)
 
     def _next_line(self, *, final: bool) -> bool:
         """Reads a line. Says whether there is another one to read."""
+        if not self._line and not self._within and not self._plain and len(self._block) > _SKIPPED:
+            self._skip()
         end = self._end_of_line(final=final)
         if (len(self._block) if end is None else end) > MOST:
             self._cut()
@@ -159,6 +174,32 @@ class Markdown:
         self._within = False
         self._blank = blank
         return self._line < len(self._block)
+
+    def _skip(self) -> None:
+        """Passes over whole paragraphs before the next trigger, all at once: nothing in them is changed.
+
+        Not over a fence, nor over a line that ends for some renderers only.
+        """
+        block = self._block
+        most = min(self._shown(), len(block) - _NEAR, MOST)
+        for mark in ("```", "~~~", "\r"):
+            found = block.find(mark, 0, max(0, most))
+            most = most if found < 0 else found
+        self._plain = max(0, most)
+        end = block.rfind("\n\n", 0, self._plain) + 2
+        if end <= _SKIPPED:
+            return
+        begins = [at for found in _NEXT_MARGIN.finditer(block, 0, end + _NEAR) if (at := found.end()) <= end]
+        margin = begins[-1] if begins else 0 if self._blank and _MARGIN.match(block) else None
+        if margin is None and self._in_fence:
+            return
+        context = block[margin:end] if margin is not None else self._context + block[:end]
+        if len(context) > MOST:
+            return
+        if margin is not None:
+            self._lost, self._in_fence = self._for_good, False
+        self._pass_over(end)
+        self._context, self._blank = context, True
 
     def _may_begin(self, line: str, start: int) -> bool:
         """Whether a line is worth asking the parser about."""
