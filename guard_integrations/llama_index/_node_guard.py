@@ -131,7 +131,7 @@ class TextGuardNodePostprocessor(GuardNodePostprocessor):
         Raises:
             GuardBlocked: when a node is refused.
         """
-        return self.gather(nodes, self._judge(modes))
+        return self.gather(nodes, self._judge(nodes, modes))
 
     @outside_spans
     async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
@@ -139,7 +139,7 @@ class TextGuardNodePostprocessor(GuardNodePostprocessor):
         return await asyncio.to_thread(self.guard, nodes, modes)
 
     @abstractmethod
-    def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
+    def _judge(self, nodes: Sequence[NodeWithScore], modes: Modes) -> Callable[[BaseNode], Verdict]:
         """What says what is to become of each node of a list."""
 
 

@@ -3,8 +3,9 @@
 List them last: a postprocessor that puts other text into a node undoes what stands before it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from itertools import compress
 from typing import Any, Final, Literal
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
@@ -87,12 +88,13 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
         return "InjectionGuardNodePostprocessor"
 
     @outside_spans
-    def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
+    def _judge(self, nodes: Sequence[NodeWithScore], modes: Modes) -> Callable[[BaseNode], Verdict]:
         read = remembered(lambda text: self._sanitizer.scan(text, stage="document"))
         clean = remembered(self._clean)
+        clear = self._clear(dict.fromkeys(text for scored in nodes for text in model_view(scored.node, modes)))
 
         def scan(node: BaseNode) -> tuple[bool, tuple[Finding, ...]]:
-            results = [read(text) for text in model_view(node, modes)]
+            results = [read(text) for text in model_view(node, modes) if text not in clear]
             return (
                 any(result.is_injection for result in results),
                 tuple(found for result in results for found in result.findings),
@@ -113,6 +115,11 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
             return Verdict(node=spotlighted(node) if self.spotlight else node, findings=findings, action=action)
 
         return judge
+
+    def _clear(self, texts: Iterable[str]) -> frozenset[str]:
+        """Those of the texts in which there is certainly nothing: looked at together, which takes half the time."""
+        each = list(texts)
+        return frozenset(compress(each, self._sanitizer.clear_each(each, stage="document")))
 
     def _clean(self, text: str) -> str:
         return sanitize_document(self._sanitizer, text).text
@@ -164,7 +171,8 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         return "RedactionNodePostprocessor"
 
     @outside_spans
-    def _judge(self, modes: Modes) -> Callable[[BaseNode], Verdict]:
+    def _judge(self, nodes: Sequence[NodeWithScore], modes: Modes) -> Callable[[BaseNode], Verdict]:
+        del nodes
         if self._vaultless:
             raise GuardUnavailable("pii", "a PseudonymVault does not travel to another process: redact in its own")
         sanitize = remembered(lambda text: self._sanitizer.sanitize(text, restore=False))

@@ -221,8 +221,9 @@ def test_nothing_heavy_is_loaded_before_it_is_needed():
 def test_texts_read_in_one_go_score_as_one_by_one(texts):
     model = Classifier.load()
     for stage in ("input", "document"):
-        alone = [window.score for text in texts for window in model.windows(text, stage, 2.0, or_highest=True)]
-        assert model.highest(texts, stage) == pytest.approx(max(alone, default=0.0), abs=1e-12)
+        alone = [model.windows(text, stage, 2.0, or_highest=True) for text in texts]
+        highest = [windows[0].score if windows else 0.0 for windows in alone]
+        assert model.highest(texts, stage) == pytest.approx(highest, abs=1e-12)
 
 
 def test_a_set_of_texts_is_clear_only_if_each_is():
@@ -231,3 +232,23 @@ def test_a_set_of_texts_is_clear_only_if_each_is():
     assert not GUARD.clears([*texts, ORDER], "document")
     assert not GUARD.clears([*texts, DISGUISES["base64"]], "document")
     assert not GUARD.clears(["x" * 100_001])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.text(max_size=60) | st.sampled_from([*DISGUISES.values(), REPORT, REPORT.format(ORDER)]), max_size=8)
+)
+def test_in_a_text_that_is_clear_a_scan_finds_nothing(texts):
+    for guard in (GUARD, BASIC):
+        for text, clear in zip(texts, guard.clear_each(texts, "document"), strict=True):
+            result = guard.scan(text, "document")
+            assert not clear or (result.findings == () and not result.is_injection)
+            assert clear or text != REPORT
+
+
+def test_a_text_is_clear_whatever_stands_beside_it():
+    fine = REPORT.format("It rained.")
+    texts = [fine, ORDER, "", fine, DISGUISES["base64"], "x" * 100_001] * 12
+    assert GUARD.clear_each(texts, "document") == [True, False, True, True, False, False] * 12
+    with pytest.raises(PolicyError):
+        GUARD.clear_each(texts, "elsewhere")

@@ -27,6 +27,8 @@ __all__ = ["UNSETTLED_RULE", "InputSanitizer"]
 UNSETTLED_RULE: Final = "unsettled-text"
 """The rule id of a text that could not be filtered to its end; it is refused, whatever the policy says of overflows."""
 _MOST_ROUNDS: Final = 8
+_TOGETHER: Final = 32
+"""Texts that the model reads in one go: more take no less time."""
 
 
 class InputSanitizer:
@@ -108,6 +110,37 @@ class InputSanitizer:
             )
         except Exception:  # noqa: BLE001 - whatever it is, a scan will say
             return False
+
+    def clear_each(self, texts: Sequence[str], stage: Stage = "input") -> list[bool]:
+        """Of each of many texts, whether it is certain that `scan` finds nothing in it.
+
+        The model reads them together, which takes it half the time; rules read each by itself. For texts of less than
+        a few hundred characters `clears` is faster. False says nothing: scan that text.
+
+        Args:
+            texts: any texts.
+            stage: where they stand.
+
+        Raises:
+            PolicyError: there is no such stage.
+        """
+        at = self._at(stage)
+        clear: list[bool] = []
+        for first in range(0, len(texts), _TOGETHER):
+            group = texts[first : first + _TOGETHER]
+            try:
+                clear += self._clear_group(group, at)
+            except Exception:  # noqa: BLE001 - as above
+                clear += [False] * len(group)
+        return clear
+
+    def _clear_group(self, texts: Sequence[str], at: "_Stage") -> list[bool]:
+        limit = self.policy.max_input_chars
+        clear = [len(text) <= limit and all(one.clears(text) for one in at.detectors) for text in texts]
+        if at.injections is None:
+            return clear
+        rest = iter(at.injections.clear_each([text for text, shown in zip(texts, clear, strict=True) if shown]))
+        return [shown and next(rest) for shown in clear]
 
     def sanitize(self, text: str, stage: Stage = "input") -> Sanitized:
         """Makes a text fit for the model: what the policy filters is replaced, and what is too long is cut.

@@ -9,7 +9,7 @@ NumPy is loaded with the first classifier, not with this module.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -75,11 +75,13 @@ class Bags:
         spans: of the windows: (start, end) in characters.
         tokens: of the windows: (first, last + 1), rows of `ids`.
         ids: bucket of each feature; one row of `PER_TOKEN` for each token.
+        stops: one past the last window of each text.
     """
 
     spans: list[tuple[int, int]]
     tokens: list[tuple[int, int]]
     ids: "npt.NDArray[np.int64]"
+    stops: list[int]
 
 
 def bags(*texts: str) -> Bags:
@@ -106,11 +108,13 @@ def bags(*texts: str) -> Bags:
     edges = [0, *ends.tolist()]
     counted = [*zip(spans, pairwise(edges), strict=True)]
     windows: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    stops: list[int] = []
     for first, stop in pairwise(owned):
         single = [one for one in counted[first:stop] if one[1][0] < one[1][1]]
         windows += single
         several = [single[at : at + TOGETHER] for at in range(0, len(single) - 1, 2)]
         windows += [((group[0][0][0], group[-1][0][1]), (group[0][1][0], group[-1][1][1])) for group in several]
+        stops.append(len(windows))
     return Bags(
         spans=[span for span, _ in windows],
         tokens=[tokens for _, tokens in windows],
@@ -119,6 +123,7 @@ def bags(*texts: str) -> Bags:
             codes & np.uint64(_LOWER),
             np.repeat(np.arange(len(ends)), np.diff(edges)),
         ),
+        stops=stops,
     )
 
 
@@ -236,10 +241,13 @@ class Classifier:
             chosen = [int(scores.argmax())]
         return [Window(start=read.spans[at][0], end=read.spans[at][1], score=float(scores[at])) for at in chosen]
 
-    def highest(self, texts: Iterable[str], stage: Stage) -> float:
-        """The highest score of a window in any of these texts, all read in one go; for the rest see `windows`."""
+    def highest(self, texts: Sequence[str], stage: Stage) -> list[float]:
+        """The highest score of a window in each of these texts, all read in one go; for the rest see `windows`."""
         read = bags(*texts)
-        return float(self._scores(read, stage).max()) if read.tokens else 0.0
+        if not read.tokens:
+            return [0.0] * len(texts)
+        scores = self._scores(read, stage).tolist()
+        return [max(scores[first:stop], default=0.0) for first, stop in pairwise([0, *read.stops])]
 
     def _scores(self, read: Bags, stage: Stage) -> "npt.NDArray[np.float64]":
         import numpy as np  # noqa: PLC0415 - as above

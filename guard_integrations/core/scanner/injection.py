@@ -96,14 +96,28 @@ class InjectionScanner:
 
     def clears(self, texts: Sequence[str]) -> bool:
         """Whether it is certain that nothing is found in any of these texts. False says nothing."""
-        read = views("\n".join(texts))
+        return self._shows_nothing("\n".join(texts)) and all(self._scores_low(texts))
+
+    def clear_each(self, texts: Sequence[str]) -> list[bool]:
+        """Of each of these texts, whether it is certain that nothing is found in it. False says nothing."""
+        clear = [self._shows_nothing(text) for text in texts]
+        low = iter(self._scores_low([text for text, shown in zip(texts, clear, strict=True) if shown]))
+        return [shown and next(low) for shown in clear]
+
+    def _shows_nothing(self, text: str) -> bool:
+        """Whether no rule matches in the text, nor in a line of it, and nothing could be hidden there."""
+        read = views(text)
         # Views of the same words, character for character, keep the texts apart.
         if read.overflow or any(view.name not in {"raw", "folded"} for view in read.items):
             return False
-        if self._rules is not None and not all(self._rules.clears(f"{view.text}\n") for view in read.items):
-            return False
+        return self._rules is None or all(self._rules.clears(f"{view.text}\n") for view in read.items)
+
+    def _scores_low(self, texts: Sequence[str]) -> list[bool]:
+        """Whether the model takes nothing in a text for an injection, for each text."""
+        if self._model is None:
+            return [True] * len(texts)
         # Rounding may differ in the last place with how much is reckoned together.
-        return self._model is None or self._model.highest(texts, self._stage) < self._threshold - _ROUNDING
+        return [score < self._threshold - _ROUNDING for score in self._model.highest(texts, self._stage)]
 
     @property
     def _threshold(self) -> float:
