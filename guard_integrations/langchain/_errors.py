@@ -15,9 +15,10 @@ from guard_integrations.core.model_errors import (
     without_traceback,
 )
 from guard_integrations.core.moderation.decision import ModerationResult
+from guard_integrations.core.moderation.guardrail import guardrail_refusal
 from guard_integrations.errors import GuardBlocked, GuardError
 
-__all__ = ["refused", "without_content"]
+__all__ = ["judged", "refused", "without_content"]
 
 
 def without_content(error: Exception) -> Exception:
@@ -32,6 +33,15 @@ def without_content(error: Exception) -> Exception:
     if isinstance(error, httpx.RequestError):
         return request_error(error)
     return other_error(error)
+
+
+def judged(error: Exception) -> Exception:
+    """What to raise in place of an error of Mistral's: the refusal of its guardrail, or the error without content."""
+    if isinstance(error, httpx.HTTPStatusError):
+        refusal = guardrail_refusal(error.response.status_code, error.response.content)
+        if refusal is not None:
+            return refusal
+    return without_content(error)
 
 
 def _status_error(error: httpx.HTTPStatusError) -> httpx.HTTPStatusError:

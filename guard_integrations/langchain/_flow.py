@@ -21,12 +21,13 @@ from guard_integrations.core.moderation.reading import AsyncReader, Came, Reader
 from guard_integrations.core.moderation.release import Release, abeside, beside
 from guard_integrations.core.runs import Run, current, outside, run_of
 from guard_integrations.errors import GuardBlocked
+from guard_integrations.langchain._chunks import ChunkStream, ends
 from guard_integrations.langchain._errors import refused
 from guard_integrations.langchain._guards import Guards
 from guard_integrations.langchain._input import GuardedMessages
 from guard_integrations.langchain._messages import moderated_text
 from guard_integrations.langchain._metadata import METADATA_KEY, guard_metadata
-from guard_integrations.langchain._output import AnswerGuard, ChunkStream, ends
+from guard_integrations.langchain._output import AnswerGuard
 
 __all__ = ["Call", "counts_of", "refusal_alone"]
 

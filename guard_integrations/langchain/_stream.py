@@ -10,7 +10,8 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables.utils import AddableDict
 
 from guard_integrations.core.textguard import TextGuard
-from guard_integrations.langchain._output import AnswerGuard, ChunkStream
+from guard_integrations.langchain._chunks import ChunkStream
+from guard_integrations.langchain._output import AnswerGuard
 from guard_integrations.langchain._structure import grows, parts, with_parts
 
 __all__ = ["OutputStream", "sanitize_output"]

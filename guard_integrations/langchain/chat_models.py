@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import httpx
@@ -19,8 +18,7 @@ from langchain_mistralai import ChatMistralAI
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from guard_integrations.core.moderation.client import Moderator
-from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrail_refusal, guardrails_payload
-from guard_integrations.core.moderation.verdict_hooks import VERDICT_HOOKS, VERDICT_HOOKS_ASYNC
+from guard_integrations.core.moderation.guardrail import MistralGuardrail, guardrails_payload
 from guard_integrations.core.moderation.windows import StreamMode
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.rotation.auth import KeyRingAuth
@@ -28,12 +26,12 @@ from guard_integrations.core.rotation.ring import KeyRing
 from guard_integrations.core.runs import outside
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.core.scanner.markup import Render
-from guard_integrations.langchain._connections import connections
-from guard_integrations.langchain._errors import without_content
+from guard_integrations.langchain._clients import async_client, client
+from guard_integrations.langchain._errors import judged
 from guard_integrations.langchain._flow import Call, counts_of, refusal_alone
 from guard_integrations.langchain._guards import Guards, OnBlock
 from guard_integrations.langchain._metadata import POLICY_PARAM
-from guard_integrations.langchain._over_http import HOOKS, HOOKS_ASYNC, Watch
+from guard_integrations.langchain._over_http import Watch
 from guard_integrations.langchain._structure import same
 
 __all__ = ["GuardedChatMistralAI"]
@@ -45,12 +43,6 @@ def _as_ring(given: Any) -> Any:
 
 UNTRACED_FIELDS = frozenset({"keys", "system_prompt"})
 """What no tracer may see, however it is set."""
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    # Reading the certificates takes longer than everything else that makes a client.
-    return httpx.create_ssl_context()
 
 
 class GuardedChatMistralAI(ChatMistralAI):
@@ -119,19 +111,10 @@ class GuardedChatMistralAI(ChatMistralAI):
         if self.keys is None and (ours or self._needs_moderator):
             given = "mistral_api_key" in self.model_fields_set and self.mistral_api_key
             self.keys = KeyRing([given]) if given else KeyRing.from_env()
-        settings: dict[str, Any] = {
-            "headers": {"Content-Type": "application/json", "Accept": "application/json"},
-            "timeout": self.timeout,
-            "auth": self.keys.auth() if self.keys else None,
-            "verify": _ssl_context(),
-        }
         if "client" in ours:
-            self.client = httpx.Client(event_hooks={"response": [*VERDICT_HOOKS["response"], *HOOKS]}, **settings)
+            self.client = client(self.keys, self.timeout)
         if "async_client" in ours:
-            hooks = [*VERDICT_HOOKS_ASYNC["response"], *HOOKS_ASYNC]
-            self.async_client = httpx.AsyncClient(
-                event_hooks={"response": hooks}, transport=connections(_ssl_context()), **settings
-            )
+            self.async_client = async_client(self.keys, self.timeout)
         super().validate_environment()  # type: ignore[operator] # pydantic's decorator hides that it can be called
         for name in ours:
             getattr(self, name).base_url = self.endpoint
@@ -363,7 +346,7 @@ class GuardedChatMistralAI(ChatMistralAI):
         return Call(
             guards=self._guards,
             messages=messages,
-            judge=_judge,
+            judge=judged,
             as_json=self._is_json(kwargs),
             counts=counts_of(run_manager),
             says_when_over=says_when_over,
@@ -372,14 +355,6 @@ class GuardedChatMistralAI(ChatMistralAI):
     def _is_json(self, kwargs: dict[str, Any]) -> bool:
         wanted = kwargs.get("response_format") or self.model_kwargs.get("response_format")
         return isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema")
-
-
-def _judge(error: Exception) -> Exception:
-    if isinstance(error, httpx.HTTPStatusError):
-        refusal = guardrail_refusal(error.response.status_code, error.response.content)
-        if refusal is not None:
-            return refusal
-    return without_content(error)
 
 
 def _add(total: dict[str, Any], counts: dict[str, Any]) -> None:

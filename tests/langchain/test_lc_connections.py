@@ -1,14 +1,16 @@
 """The connections of an asynchronous model: as many as there are calls on their way, and no more."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
-from guard_integrations.langchain import _connections
+from guard_integrations.langchain import GuardedChatMistralAI, _connections
 from guard_integrations.langchain._connections import connections
+from guard_integrations.testing import MistralServer
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -176,6 +178,18 @@ def test_the_end_of_the_client_ends_every_connection():
         await until(lambda: server.open == 0)
 
     asyncio.run(calls())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_model_goes_from_one_event_loop_to_another():
+    # Nobody could close the connections of a loop that has ended: hence the warnings.
+    with MistralServer() as server:
+        llm = GuardedChatMistralAI(base_url=server.base_url, api_key=server.key, moderation="off")
+        for _ in range(3):
+            assert asyncio.run(llm.ainvoke("Hello")).content
+        asyncio.run(llm.async_client.aclose())
+        del llm
+        gc.collect()  # so that the warnings come here
 
 
 def test_the_environments_proxies_are_left_to_httpx(monkeypatch: pytest.MonkeyPatch):
