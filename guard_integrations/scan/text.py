@@ -63,9 +63,7 @@ class TextScanner:
         self._stage = stage
         self._asked = policy
         self._policy = _searching(policy)
-        self._input = None if stage == "output" else InputSanitizer(self._policy)
-        if self._input is not None:
-            self._input.scan("", stage)  # compiles the stage, or says what is wrong with it
+        self._input = None if stage == "output" else InputSanitizer(self._policy, stage=stage)
         self._clearing: dict[Render, tuple[Clearing, ...]] = {}
         self._outputs = {render: self._output(render) for render in ("markdown", "html")}
 

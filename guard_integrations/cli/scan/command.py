@@ -23,10 +23,13 @@ from guard_integrations.errors import GuardError, PolicyError
 
 if TYPE_CHECKING:
     from guard_integrations.scan.files import File
-    from guard_integrations.scan.run import Engine, Sink, Totals
+    from guard_integrations.scan.run import Engine, Part, Sink, Totals
     from guard_integrations.scan.work import Work
 
 __all__ = ["scan"]
+
+_STOPPED = 130
+"""The exit code of what Ctrl-C has ended, in shells."""
 
 
 class _Stage(StrEnum):
@@ -133,6 +136,9 @@ def scan(  # noqa: PLR0913 - an option each
             totals = _run(paths, asked, read_as)
         except (GuardError, ImportError) as error:  # an extra that the policy needs
             problem = str(error)
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command again goes on from here" if resume else "stopped", err=True)
+            raise typer.Exit(_STOPPED) from None
     if totals is None:
         typer.echo(problem, err=True)
         raise typer.Exit(2)
@@ -190,9 +196,9 @@ def _run(paths: list[str], asked: _Asked, read_as: _ReadAs | None) -> "Totals":
     engine = _engine(asked, work)
     store = None if asked.resume is None else Store(asked.resume, work, files, asked.column)
     copies = [] if asked.redact is None else [Copies(asked.redact, files)]
-    with _sink(asked) as sink, _progress(sum(file.size for file in files)) as progress:
+    with _sink(asked) as sink, _progress(asked, sum(file.size for file in files)) as bar:
         done = engine if store is None else resuming(engine, store)
-        totals = run(files, done, [sink, *copies], column=asked.column, progress=progress)
+        totals = run(files, done, [bar, sink, *copies], column=asked.column, progress=bar.show)
     if store is not None and not totals.problems:
         store.clear()
     _say(totals, len(passed_over))
@@ -251,14 +257,36 @@ def _sink(asked: _Asked) -> Iterator["Sink"]:
             yield Sarif(write, rationales()) if asked.format is _Format.SARIF else JsonLines(write)
 
 
+class _Bar:
+    """How far a scan is. As the first of the sinks it goes before another one shows anything in its place."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total or None, findings=0)
+
+    def show(self, totals: "Totals") -> None:
+        """Shows how far it is now."""
+        self._progress.update(self._task, completed=totals.size, findings=totals.findings)
+
+    def take(self, part: "Part") -> None:
+        """Nothing to do: `show` says more."""
+
+    def finish(self, totals: "Totals") -> None:
+        """Goes."""
+        del totals
+        self._progress.stop()
+
+
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[["Totals"], object]]:
+def _progress(asked: _Asked, total: int) -> Iterator[_Bar]:
     err = Console(stderr=True)
+    # What is written while the bar is there would stand in its line.
+    alone = asked.output is not None or asked.format is _Format.TABLE or not sys.stdout.isatty()
     columns = (BarColumn(), TextColumn("{task.percentage:.0f} %"), TransferSpeedColumn(), TimeRemainingColumn())
     counts = TextColumn("{task.fields[findings]:,} found")
-    with Progress("Scanning", *columns, counts, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=total or None, findings=0)
-        yield lambda totals: bar.update(task, completed=totals.size, findings=totals.findings)
+    hidden = not (err.is_terminal and alone)
+    with Progress("Scanning", *columns, counts, console=err, transient=True, disable=hidden) as bar:
+        yield _Bar(bar, total)
 
 
 def _say(totals: "Totals", passed_over: int) -> None:

@@ -44,6 +44,7 @@ class InputSanitizer:
             policy's strategies say otherwise. Give the same one to `OutputSanitizer`.
         analyzer: a Presidio `AnalyzerEngine` of your own that finds names, where personal data are looked for; without
             it, one is made over the policy's `name_models`, if it names any.
+        stage: the one that is made ready at once; the others are when they are first met, which takes half a second.
 
     Raises:
         ImportError: the policy has `name_models`, and the extra `presidio` is not installed.
@@ -57,13 +58,14 @@ class InputSanitizer:
         *,
         vault: PseudonymVault | None = None,
         analyzer: Analyzer | None = None,
+        stage: Stage = "input",
     ) -> None:
         self.policy = policy or GuardPolicy()
         self._vault = vault
         self._analyzer = analyzer
         self._stages: dict[Stage, _Stage] = {}
         require_disabled_known(self.policy)
-        self._at("input")
+        self._at(stage)
 
     def _at(self, stage: Stage) -> "_Stage":
         """What looks at the texts of a stage, compiled when it is first met."""

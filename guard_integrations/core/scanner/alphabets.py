@@ -9,11 +9,13 @@ __all__ = [
     "INVISIBLE",
     "LEET",
     "LIGATURES",
+    "LOOK_ALIKE",
     "MIXED",
     "MORSE",
     "SELECTORS",
     "SINGLE",
     "TAGS",
+    "UNSEEN",
     "disguised",
 ]
 
@@ -64,13 +66,22 @@ TAGS: Final = re.compile("(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0001-\U00
 SELECTORS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 """Runs of variation selectors, each of which can stand for a byte."""
 
-INVISIBLE: Final = re.compile(
-    "(?:[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f"
+_UNSEEN: Final = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e01ef"
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u0640\u064b-\u065f\u0670\u1ab0-\u1aff\u1dc0-\u1dff"
-    "\u20d0-\u20ff\ufe20-\ufe2f]|(?<=\\w)[\u200d\ufe00-\ufe0f])+"
+    "\u20d0-\u20ff\ufe20-\ufe2f"
 )
+_JOINED: Final = "\u200d\ufe00-\ufe0f"
+
+INVISIBLE: Final = re.compile(rf"(?:[{_UNSEEN}]|(?<=\w)[{_JOINED}])+")
 """What no reader sees, and marks that only decorate the letter before them."""
+
+UNSEEN: Final = re.compile(f"[{_UNSEEN}{_JOINED}]")
+"""A character without which neither `TAGS` nor `SELECTORS` nor `INVISIBLE` has a match."""
+
+LOOK_ALIKE: Final = re.compile(f"[{_FOREIGN}]")
+"""A character without which `MIXED` has no match."""
 
 LIGATURES: Final = re.compile("[\ufb00-\ufb06]|[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?")
 """Several letters in one character, and Korean syllables taken apart."""

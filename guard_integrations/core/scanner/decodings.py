@@ -31,15 +31,16 @@ def beyond_ascii(view: View) -> Iterator[View]:
     rest = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
     if alphabets.TELLING.search(rest) is None:
         return
-    if alphabets.TAGS.search(text):
+    unseen = alphabets.UNSEEN.search(rest) is not None
+    if unseen and alphabets.TAGS.search(text):
         yield fragments("tags", view, alphabets.TAGS, _from_tags)
-    if alphabets.SELECTORS.search(text):
+    if unseen and alphabets.SELECTORS.search(text):
         yield fragments("selectors", view, alphabets.SELECTORS, _from_selectors)
-    if alphabets.INVISIBLE.search(text):
+    if unseen and alphabets.INVISIBLE.search(text):
         yield rewritten("invisible", view, alphabets.INVISIBLE, lambda _: "")
     if alphabets.LIGATURES.search(text):
         yield rewritten("nfkc", view, alphabets.LIGATURES, lambda m: unicodedata.normalize("NFKC", m.group()))
-    if alphabets.MIXED.search(text):
+    if alphabets.LOOK_ALIKE.search(rest) and alphabets.MIXED.search(text):
         yield derived("homoglyphs", view, text.translate(alphabets.CONFUSABLES))
 
 
