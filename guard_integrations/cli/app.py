@@ -18,6 +18,7 @@ app = typer.Typer(
     help="A security layer around Mistral AI for LangChain and LlamaIndex.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # wraps paragraphs to the terminal, and leaves [brackets] alone
     pretty_exceptions_show_locals=False,  # locals hold content and keys
 )
 app.command()(demo)

@@ -56,7 +56,7 @@ def audit(  # noqa: PLR0913 - options
         bool, typer.Option("--write-baseline", help="Write what is found to the baseline file instead.")
     ] = False,
 ) -> None:
-    """Audits the code of a project that uses Mistral, LangChain or LlamaIndex.
+    """Audit the code of a project that uses Mistral, LangChain or LlamaIndex.
 
     Settings come from [tool.guard-integrations.audit] in the folder's pyproject.toml; options override them.
     Exit code 0: nothing found; 1: findings at or above --fail-on; 2: the audit could not run.

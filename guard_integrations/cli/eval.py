@@ -79,7 +79,7 @@ def evaluate(
     plot: Annotated[Path | None, typer.Option(help="Folder for eval.png and eval.html; needs the extra eval.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """Measures detection on labelled texts: per set, with confidence intervals, and over thresholds.
+    """Measure detection on labelled texts: per set, with confidence intervals, and over thresholds.
 
     A line is {"text": ..., "label": 1 or 0, "set": ..., "stage": ...}; the set defaults to the file's name. Texts are
     read and scored, never shown. Exit code 0: measured; 2: the data or the policy could not be read.

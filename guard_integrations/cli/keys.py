@@ -65,7 +65,7 @@ def check(
     file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Asks the models endpoint with each key of MISTRAL_API_KEYS or MISTRAL_API_KEY. Costs nothing.
+    """Ask the models endpoint with each key of MISTRAL_API_KEYS or MISTRAL_API_KEY. Costs nothing.
 
     Exit code 0: all keys work; 1: one does not; 2: there is none, or nobody answers.
     """
@@ -92,7 +92,7 @@ def status(
     file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Shows what the processes that share a Redis know of the keys of MISTRAL_API_KEYS or MISTRAL_API_KEY.
+    """Show what the processes that share a Redis know of the keys of MISTRAL_API_KEYS or MISTRAL_API_KEY.
 
     Exit code 0: all keys may be used; 1: one may not; 2: there is none, or Redis does not answer.
     """

@@ -37,7 +37,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for machi
 
 @app.command()
 def show(file: Annotated[Path | None, typer.Argument(help=_FILE)] = None, *, as_json: AsJson = False) -> None:
-    """Shows every setting, what it is, and where that comes from: the file, the profile, or the default.
+    """Show every setting, what it is, and where that comes from: the file, the profile, or the default.
 
     Without a file it shows the policy that is used when nobody says anything. Exit code 2: it is not valid.
     """
@@ -56,7 +56,7 @@ def show(file: Annotated[Path | None, typer.Argument(help=_FILE)] = None, *, as_
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help=_FILE, exists=True, dir_okay=False)]) -> None:
-    """Says whether a policy is valid, and on which line it is not.
+    """Say whether a policy is valid, and on which line it is not.
 
     Beside what is read with every policy, the names of rules are looked up, and its rule packs are read whole.
 
@@ -85,7 +85,7 @@ def explain(
     stage: Annotated[str, typer.Option(help=f"Where it stands: {', '.join(get_args(Stage))}.")] = "input",
     as_json: AsJson = False,
 ) -> None:
-    """Says what a policy does with a text: which rules, in which view of it, with which score, and why.
+    """Say what a policy does with a text: which rules, in which view of it, with which score, and why.
 
     Exit code 0: it passes unchanged; 1: something is found; 2: the policy is not valid, or there is no such stage.
     """

@@ -1,5 +1,13 @@
 """Guards for LlamaIndex: nodes, query engines, chat engines, tools, ingestion, instrumentation, and the model."""
 
+from importlib.util import find_spec
+
+if find_spec("llama_index") is None:
+    raise ModuleNotFoundError(
+        "guard_integrations.llama_index needs an extra: pip install 'guard-integrations[llama-index]'",
+        name="llama_index",
+    )
+
 from guard_integrations.llama_index.chat_engine import GuardedChatEngine
 from guard_integrations.llama_index.ingestion import GuardTransformComponent
 from guard_integrations.llama_index.instrumentation import MetadataEventHandler, MetadataSpanHandler

@@ -243,3 +243,23 @@ def test_whoever_needs_a_refresh_shares_the_one_under_way(clock):
     source.gate.set()
     assert first.result(5) is False
     assert source.asked == 2
+
+
+def test_what_has_no_key_is_named(tmp_path):
+    pytest.importorskip("dotenv")
+    file = tmp_path / "keys.env"
+    with pytest.raises(MissingKeyError, match=r"there is no .*keys\.env"):
+        DotenvSource(path=file).fetch()
+    file.write_text("OTHER=1")
+    with pytest.raises(MissingKeyError, match=r"keys\.env does not set MISTRAL_API_KEY"):
+        DotenvSource(path=file).fetch()
+    file.write_text("# no key")
+    with pytest.raises(MissingKeyError, match=r"one a line into .*keys\.env"):
+        FileSource(path=file).fetch()
+
+
+def test_a_setting_that_a_ring_does_not_have_is_refused_before_the_source_is_asked(monkeypatch):
+    monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
+    monkeypatch.delenv("MISTRAL_API_KEYS", raising=False)
+    with pytest.raises(TypeError, match="no setting dotenv"):
+        KeyRing.from_env(dotenv=".env")

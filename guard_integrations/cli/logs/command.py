@@ -26,7 +26,7 @@ def logs(
     plot: Annotated[Path | None, typer.Option(help="Folder for logs.png and logs.html; needs the extra eval.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """Sums up what guards and models did, from the lines that a sink or the logger wrote.
+    """Sum up what guards and models did, from the lines that a sink or the logger wrote.
 
     Shown are validated fields alone; a line that is neither a record nor an event is counted as broken, and never shown.
     Exit code 0: read; 2: a file could not be read.

@@ -110,7 +110,7 @@ def scan(  # noqa: PLR0913 - an option each
     ] = _Engine.LOCAL,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. (default: one a core)")] = None,
 ) -> None:
-    """Finds injections, personal data, secrets and markup in files of any size.
+    """Find injections, personal data, secrets and markup in files of any size.
 
     Reads text, Markdown, HTML, JSON lines, CSV and Parquet. Findings say where and why, never what: offsets are
     characters of the row's text, and a text file is one row.

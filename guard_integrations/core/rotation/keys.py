@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from pydantic import SecretStr
 
 from guard_integrations.errors import MissingKeyError
 
-__all__ = ["ApiKey", "Unpicklable", "as_keys", "parse_keys"]
+__all__ = ["SET_ENVIRONMENT", "ApiKey", "Unpicklable", "as_keys", "parse_keys"]
 
+SET_ENVIRONMENT: Final = "set MISTRAL_API_KEY, or MISTRAL_API_KEYS for several"
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _WORKSPACE = re.compile(r"(?P<workspace>[A-Za-z0-9][A-Za-z0-9_.-]{0,63}):(?P<key>.+)", re.DOTALL)
 
@@ -62,8 +63,12 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
     return tuple(found)
 
 
-def as_keys(given: Iterable[str | SecretStr | ApiKey]) -> tuple[ApiKey, ...]:
+def as_keys(given: Iterable[str | SecretStr | ApiKey], todo: str = SET_ENVIRONMENT) -> tuple[ApiKey, ...]:
     """The keys of a ring: at least one, each fit for an HTTP header, none twice; white space around one is left out.
+
+    Args:
+        given: the keys.
+        todo: what the error tells the reader to do when there is none.
 
     Raises:
         MissingKeyError: when there is none, or one is not fit; the message counts keys and shows none.
@@ -82,5 +87,5 @@ def as_keys(given: Iterable[str | SecretStr | ApiKey]) -> tuple[ApiKey, ...]:
             )
         keys.setdefault(value, ApiKey(secret=SecretStr(value), workspace=key.workspace))
     if not keys:
-        raise MissingKeyError("No Mistral API key was given: set MISTRAL_API_KEY, or MISTRAL_API_KEYS for several.")
+        raise MissingKeyError(f"No Mistral API key was given: {todo}.")
     return tuple(keys.values())

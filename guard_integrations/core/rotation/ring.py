@@ -120,11 +120,16 @@ class KeyRing(Unpicklable):
         """A ring of the keys that a source gives, asked again in the background and when all keys fail.
 
         Raises:
+            TypeError: for a setting that a ring does not have, before the source is asked.
             MissingKeyError: when it gives none.
             GuardUnavailable: when it cannot be asked.
         """
         from guard_integrations.core.rotation.refresh import Refresher  # noqa: PLC0415 - the ring does no I/O
 
+        if unknown := settings.keys() - RingSettings.__annotations__.keys():
+            raise TypeError(
+                f"a KeyRing has no setting {', '.join(sorted(unknown))}: where keys come from is a source's"
+            )
         ring = cls(source.fetch(), **settings)
         ring.refresher = Refresher(source, ring, clock=ring.clock)
         return ring

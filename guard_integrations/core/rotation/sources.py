@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from guard_integrations.core.rotation.keys import ApiKey, as_keys, parse_keys
+from guard_integrations.core.rotation.keys import SET_ENVIRONMENT, ApiKey, as_keys, parse_keys
 from guard_integrations.errors import GuardUnavailable
 
 __all__ = ["DotenvSource", "EnvironmentSource", "FileSource", "KeySource"]
@@ -67,7 +67,8 @@ class DotenvSource:
         except ImportError as missing:
             raise ImportError("A .env file needs an extra: pip install 'guard-integrations[dotenv]'") from missing
         values = dotenv_values(self.path, interpolate=False)
-        return _from_variables({name: value for name, value in values.items() if value is not None})
+        todo = f"{self.path} does not set MISTRAL_API_KEY" if Path(self.path).exists() else f"there is no {self.path}"
+        return _from_variables({name: value for name, value in values.items() if value is not None}, todo)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +106,9 @@ class FileSource:
             problem = f"the key file cannot be read ({type(error).__name__})"
         if problem:
             raise GuardUnavailable("keys", problem)
-        return as_keys(parse_keys("\n".join(texts)))
+        return as_keys(parse_keys("\n".join(texts)), f"write one a line into {path}")
 
 
-def _from_variables(values: Mapping[str, str]) -> tuple[ApiKey, ...]:
+def _from_variables(values: Mapping[str, str], todo: str = SET_ENVIRONMENT) -> tuple[ApiKey, ...]:
     several = parse_keys(values.get("MISTRAL_API_KEYS", ""))
-    return as_keys(several or parse_keys(values.get("MISTRAL_API_KEY", "")))
+    return as_keys(several or parse_keys(values.get("MISTRAL_API_KEY", "")), todo)

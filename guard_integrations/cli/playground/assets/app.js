@@ -61,11 +61,15 @@ function highlight(text, findings) {
 }
 
 function listed(findings) {
-  return findings.map((finding) => {
-    const row = document.createElement("tr");
-    const cells = [finding.rule, finding.severity, finding.action, `${finding.start}–${finding.end}`, finding.why];
+  return findings.flatMap((finding) => {
+    const row = document.createElement("tr"), reason = document.createElement("tr");
+    const cells = [finding.rule, finding.severity, finding.action, `${finding.start}–${finding.end}`];
     for (const cell of cells) row.insertCell().textContent = cell;
-    return row;
+    reason.className = "why";
+    const why = reason.insertCell();
+    why.colSpan = cells.length;
+    why.textContent = finding.why;
+    return [row, reason];
   });
 }
 
