@@ -268,10 +268,10 @@ async def test_prompts(mode):
         for stage in ("input", "tool", "document"):
             want = expected(lambda text=text, stage=stage: core.sanitize(text, stage), text)
             if stage == "document":
+                want = expected(lambda text=text: sanitize_document(core, text), text)
                 found = await call(GUARD, Document(text), mode)
                 found = found if found is BLOCKED else found.page_content
-                safe = expected(lambda text=text: sanitize_document(core, text), text)
-                assert DOCUMENTS.transform_documents([Document(text)])[0].page_content == safe
+                assert DOCUMENTS.transform_documents([Document(text)])[0].page_content == want
             elif stage == "tool":
                 found = await call(GUARD, [ToolMessage(text, tool_call_id="1")], mode)
                 found = found if found is BLOCKED else found[0].content
