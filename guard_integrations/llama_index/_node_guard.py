@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -87,8 +87,12 @@ class GuardNodePostprocessor(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         return await self.aguard(nodes)
 
-    def gather(self, nodes: Sequence[NodeWithScore], judge: Callable[[BaseNode], Verdict]) -> list[NodeWithScore]:
-        """Judges each node in turn, keeps scores and order, reports once.
+    def readable(self, nodes: Sequence[NodeWithScore]) -> list[BaseNode]:
+        """The nodes that are judged by what they say, and not by policy for being an image, audio or video."""
+        return [scored.node for scored in nodes if self._media(scored.node) is None]
+
+    def gather(self, nodes: Sequence[NodeWithScore], verdicts: Iterator[Verdict]) -> list[NodeWithScore]:
+        """Does as the verdicts on the readable nodes say, keeps scores and order, reports once.
 
         Raises:
             GuardBlocked: when a node is refused.
@@ -97,7 +101,7 @@ class GuardNodePostprocessor(BaseNodePostprocessor):
         findings: list[Finding] = []
         changed = 0
         for scored in nodes:
-            verdict = self._media(scored.node) or judge(scored.node)
+            verdict = self._media(scored.node) or next(verdicts)
             findings += verdict.findings
             if verdict.action == "blocked":
                 refusal = _refusal(verdict)
@@ -131,7 +135,7 @@ class TextGuardNodePostprocessor(GuardNodePostprocessor):
         Raises:
             GuardBlocked: when a node is refused.
         """
-        return self.gather(nodes, self._judge(nodes, modes))
+        return self.gather(nodes, self._judge(self.readable(nodes), modes))
 
     @outside_spans
     async def aguard(self, nodes: Sequence[NodeWithScore], modes: Modes = READ_BY_MODEL) -> list[NodeWithScore]:
@@ -139,8 +143,8 @@ class TextGuardNodePostprocessor(GuardNodePostprocessor):
         return await asyncio.to_thread(self.guard, nodes, modes)
 
     @abstractmethod
-    def _judge(self, nodes: Sequence[NodeWithScore], modes: Modes) -> Callable[[BaseNode], Verdict]:
-        """What says what is to become of each node of a list."""
+    def _judge(self, nodes: Sequence[BaseNode], modes: Modes) -> Iterator[Verdict]:
+        """What is to become of each of these nodes, in their order."""
 
 
 def remembered(read: Callable[[str], _Read]) -> Callable[[str], _Read]:

@@ -3,19 +3,18 @@
 List them last: a postprocessor that puts other text into a node undoes what stands before it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from itertools import compress
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.schema import BaseNode, NodeWithScore
 
-from guard_integrations.core.findings import Action, Category, Finding
+from guard_integrations.core.findings import Action, Category, Finding, ScanResult
 from guard_integrations.core.moderation import ModerationResult, Moderator
 from guard_integrations.core.policy import Actions, Strategy
 from guard_integrations.core.sanitizer.input import InputSanitizer
-from guard_integrations.core.sanitizer.orders import sanitize_document
+from guard_integrations.core.sanitizer.orders import sanitize_documents
 from guard_integrations.core.sanitizer.output import OutputSanitizer
 from guard_integrations.core.sanitizer.vault import PseudonymVault
 from guard_integrations.errors import GuardUnavailable
@@ -88,41 +87,76 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
         return "InjectionGuardNodePostprocessor"
 
     @outside_spans
-    def _judge(self, nodes: Sequence[NodeWithScore], modes: Modes) -> Callable[[BaseNode], Verdict]:
-        read = remembered(lambda text: self._sanitizer.scan(text, stage="document"))
-        clean = remembered(self._clean)
-        clear = self._clear(dict.fromkeys(text for scored in nodes for text in model_view(scored.node, modes)))
+    def _judge(self, nodes: Sequence[BaseNode], modes: Modes) -> Iterator[Verdict]:
+        scans = self._scan(nodes, modes)
+        if self.on_injection == "block":
+            # Nothing is done about what comes after the node that is refused.
+            stop = next((count for count, scan in enumerate(scans, 1) if scan.poisoned), len(scans))
+            nodes, scans = nodes[:stop], scans[:stop]
+        refused = self.on_injection in ("drop", "block")
+        rewritten = self._rewrite(
+            [node for node, scan in zip(nodes, scans, strict=True) if scan.changes and not (refused and scan.poisoned)],
+            modes,
+        )
+        # What is poisoned across the border of two fields is not to be cut out of either.
+        again = iter([] if self.on_injection == "flag" else self._scan(rewritten, modes))
+        clean = iter(rewritten)
+        for node, scan in zip(nodes, scans, strict=True):
+            kept: BaseNode | None = node
+            action = "flagged" if scan.findings else "passed"
+            if refused and scan.poisoned:
+                kept, action = None, "dropped" if self.on_injection == "drop" else "blocked"
+            elif scan.changes:
+                kept, action = next(clean), "filtered"
+                if self.on_injection != "flag" and next(again).poisoned:
+                    kept, action = None, "dropped"
+            if kept is not None and self.spotlight:
+                kept = spotlighted(kept)
+            yield Verdict(node=kept, findings=scan.findings, action=action)
 
-        def scan(node: BaseNode) -> tuple[bool, tuple[Finding, ...]]:
-            results = [read(text) for text in model_view(node, modes) if text not in clear]
-            return (
-                any(result.is_injection for result in results),
-                tuple(found for result in results for found in result.findings),
-            )
+    def _scan(self, nodes: Sequence[BaseNode], modes: Modes) -> list["_Scan"]:
+        views = [list(model_view(node, modes)) for node in nodes]
+        texts = list(dict.fromkeys(text for view in views for text in view))
+        results = dict(zip(texts, self._sanitizer.scan_each(texts, stage="document"), strict=True))
+        return [_Scan.of([results[text] for text in view]) for view in views]
 
-        def judge(node: BaseNode) -> Verdict:
-            poisoned, findings = scan(node)
-            if poisoned and self.on_injection in ("drop", "block"):
-                action = "dropped" if self.on_injection == "drop" else "blocked"
-                return Verdict(node=None, findings=findings, action=action)
-            action = "flagged" if findings else "passed"
-            if any(found.action is not Action.FLAG for found in findings):
-                node = rewrite_node(node, clean, keys=visible_keys(node, modes))
-                action = "filtered"
-                if self.on_injection != "flag" and scan(node)[0]:
-                    # What is poisoned across the border of two fields is not to be cut out of either.
-                    return Verdict(node=None, findings=findings, action="dropped")
-            return Verdict(node=spotlighted(node) if self.spotlight else node, findings=findings, action=action)
+    def _rewrite(self, nodes: Sequence[BaseNode], modes: Modes) -> list[BaseNode]:
+        """Copies of the nodes without what the policy filters."""
+        texts: dict[str, None] = {}
 
-        return judge
+        def collect(text: str) -> str:
+            texts[text] = None
+            return text
 
-    def _clear(self, texts: Iterable[str]) -> frozenset[str]:
-        """Those of the texts in which there is certainly nothing: looked at together, which takes half the time."""
-        each = list(texts)
-        return frozenset(compress(each, self._sanitizer.clear_each(each, stage="document")))
+        for node in nodes:
+            rewrite_node(node, collect, keys=visible_keys(node, modes))
+        cleaned = zip(texts, sanitize_documents(self._sanitizer, list(texts)), strict=True)
+        clean = {text: done.text for text, done in cleaned}
+        return [rewrite_node(node, clean.__getitem__, keys=visible_keys(node, modes)) for node in nodes]
 
-    def _clean(self, text: str) -> str:
-        return sanitize_document(self._sanitizer, text).text
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """What was found in a node.
+
+    Args:
+        poisoned: whether it gives orders.
+        findings: in all its texts.
+        changes: whether the policy filters, or refuses, any of it.
+    """
+
+    poisoned: bool
+    findings: tuple[Finding, ...]
+    changes: bool
+
+    @classmethod
+    def of(cls, results: Sequence[ScanResult]) -> "_Scan":
+        findings = tuple(found for result in results for found in result.findings)
+        return cls(
+            poisoned=any(result.is_injection for result in results),
+            findings=findings,
+            changes=any(found.action is not Action.FLAG for found in findings),
+        )
 
 
 class RedactionNodePostprocessor(TextGuardNodePostprocessor):
@@ -171,8 +205,7 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
         return "RedactionNodePostprocessor"
 
     @outside_spans
-    def _judge(self, nodes: Sequence[NodeWithScore], modes: Modes) -> Callable[[BaseNode], Verdict]:
-        del nodes
+    def _judge(self, nodes: Sequence[BaseNode], modes: Modes) -> Iterator[Verdict]:
         if self._vaultless:
             raise GuardUnavailable("pii", "a PseudonymVault does not travel to another process: redact in its own")
         sanitize = remembered(lambda text: self._sanitizer.sanitize(text, restore=False))
@@ -190,7 +223,7 @@ class RedactionNodePostprocessor(TextGuardNodePostprocessor):
                 return Verdict(node=node)
             return Verdict(node=copy, findings=tuple(findings), action="redacted")
 
-        return judge
+        return map(judge, nodes)
 
 
 class ModerationNodePostprocessor(GuardNodePostprocessor):
@@ -254,7 +287,7 @@ class ModerationNodePostprocessor(GuardNodePostprocessor):
         return self._sort(nodes, await self._judges().amoderate(texts) if texts else [])
 
     def _texts(self, nodes: Sequence[NodeWithScore], modes: Modes) -> list[str]:
-        return ["\n\n".join(model_view(scored.node, modes)) for scored in nodes]
+        return ["\n\n".join(model_view(node, modes)) for node in self.readable(nodes)]
 
     def _judges(self) -> Moderator:
         moderator: Moderator | None = getattr(self, "_moderator", None)
@@ -265,14 +298,10 @@ class ModerationNodePostprocessor(GuardNodePostprocessor):
         return moderator
 
     def _sort(self, nodes: Sequence[NodeWithScore], results: Sequence[ModerationResult]) -> list[NodeWithScore]:
-        verdicts = iter(results)
+        return self.gather(nodes, map(self._verdict, self.readable(nodes), results))
 
-        def judge(node: BaseNode) -> Verdict:
-            result = next(verdicts)
-            if result.safe or self.on_flagged == "flag":
-                action = "flagged" if result.findings else "passed"
-                return Verdict(node=node, findings=result.findings, action=action)
-            action = "dropped" if self.on_flagged == "drop" else "blocked"
-            return Verdict(node=None, findings=result.findings, action=action)
-
-        return self.gather(nodes, judge)
+    def _verdict(self, node: BaseNode, result: ModerationResult) -> Verdict:
+        if result.safe or self.on_flagged == "flag":
+            return Verdict(node=node, findings=result.findings, action="flagged" if result.findings else "passed")
+        action = "dropped" if self.on_flagged == "drop" else "blocked"
+        return Verdict(node=None, findings=result.findings, action=action)

@@ -10,6 +10,7 @@ from test_normalise import DISGUISES, ORDER
 
 from guard_integrations import Action, Category, GuardBlocked, GuardPolicy, OutputSanitizer, PolicyError
 from guard_integrations.core.sanitizer.input import UNSETTLED_RULE, InputSanitizer
+from guard_integrations.core.sanitizer.orders import sanitize_document, sanitize_documents
 from guard_integrations.core.scanner.classifier import BUCKETS, Classifier, bags
 from guard_integrations.core.scanner.injection import HIDDEN_RULE, LABEL, MODEL_RULE, NESTED_RULE
 from guard_integrations.core.scanner.sentences import LONGEST, enclosing, sentences
@@ -236,19 +237,27 @@ def test_a_set_of_texts_is_clear_only_if_each_is():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.text(max_size=60) | st.sampled_from([*DISGUISES.values(), REPORT, REPORT.format(ORDER)]), max_size=8)
+    st.lists(st.text(max_size=60) | st.sampled_from([*DISGUISES.values(), REPORT, REPORT.format(ORDER)]), max_size=8),
+    st.sampled_from(["document", "input"]),
 )
-def test_in_a_text_that_is_clear_a_scan_finds_nothing(texts):
+def test_many_texts_are_scanned_and_sanitised_as_each_of_them(texts, stage):
     for guard in (GUARD, BASIC):
-        for text, clear in zip(texts, guard.clear_each(texts, "document"), strict=True):
-            result = guard.scan(text, "document")
-            assert not clear or (result.findings == () and not result.is_injection)
-            assert clear or text != REPORT
+        alone = [guard.scan(text, stage) for text in texts]
+        together = guard.scan_each(texts, stage)
+        assert [one.findings for one in together] == [one.findings for one in alone]
+        assert [one.is_injection for one in together] == [one.is_injection for one in alone]
+        scores = [one.injection_score for one in alone]
+        assert [one.injection_score for one in together] == pytest.approx(scores, abs=1e-12)
+        assert guard.sanitize_each(texts, stage) == [guard.sanitize(text, stage) for text in texts]
+        documents = sanitize_documents(guard, texts)
+        assert documents == [sanitize_document(guard, text) for text in texts]
 
 
-def test_a_text_is_clear_whatever_stands_beside_it():
+def test_one_of_many_texts_that_is_refused_refuses_them_all():
+    strict = InputSanitizer(GuardPolicy.strict())
     fine = REPORT.format("It rained.")
-    texts = [fine, ORDER, "", fine, DISGUISES["base64"], "x" * 100_001] * 12
-    assert GUARD.clear_each(texts, "document") == [True, False, True, True, False, False] * 12
+    assert strict.sanitize_each([fine] * 40) == [strict.sanitize(fine)] * 40
+    with pytest.raises(GuardBlocked):
+        strict.sanitize_each([*[fine] * 40, ORDER, fine])
     with pytest.raises(PolicyError):
-        GUARD.clear_each(texts, "elsewhere")
+        strict.scan_each([], "elsewhere")

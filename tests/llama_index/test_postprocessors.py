@@ -1,5 +1,6 @@
 """The guards of nodes, alone and in query engines."""
 
+import asyncio
 import copy
 
 import pytest
@@ -167,6 +168,16 @@ async def test_moderation_judges_all_nodes_in_one_request(mistral_server):
     assert len(mistral_server.requests.to("/v1/moderations")) == 1
     assert await guard.apostprocess_nodes(nodes) == nodes[:1]
     assert await guard.apostprocess_nodes([]) == []
+
+
+def test_moderation_leaves_out_what_is_refused_for_being_an_image(mistral_server):
+    image = ImageNode(text="fine", image_url="https://host.example/a.png")
+    nodes = scored(image, "I will kill you", image, "fine")
+    guard = ModerationNodePostprocessor(
+        moderator=Moderator(keys=mistral_server.key, base_url=mistral_server.url, cache_size=0), non_text="drop"
+    )
+    assert guard.postprocess_nodes(nodes) == nodes[3:]
+    assert asyncio.run(guard.apostprocess_nodes(nodes)) == nodes[3:]
 
 
 def test_moderation_flags_or_blocks_on_demand(mistral_server, monkeypatch):

@@ -1,9 +1,9 @@
 """Looks at what comes in for the model: the user's turn, retrieved documents, tools' results."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 from guard_integrations.core.choices import require_choice
 from guard_integrations.core.events import EventKind, GuardEvent, emit
@@ -85,10 +85,7 @@ class InputSanitizer:
             PolicyError: there is no such stage.
             GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
         """
-        _, findings, score = self._run(text, stage)
-        return ScanResult(
-            findings=findings, injection_score=score, is_injection=score >= self.policy.injection_threshold
-        )
+        return self._scanned(*self._run(text, stage)[1:])
 
     def clears(self, texts: Sequence[str], stage: Stage = "input") -> bool:
         """Whether it is certain that `scan` finds nothing in any of these texts, all looked at together.
@@ -113,11 +110,11 @@ class InputSanitizer:
         except Exception:  # noqa: BLE001 - whatever it is, a scan will say
             return False
 
-    def clear_each(self, texts: Sequence[str], stage: Stage = "input") -> list[bool]:
-        """Of each of many texts, whether it is certain that `scan` finds nothing in it.
+    def scan_each(self, texts: Sequence[str], stage: Stage = "input") -> list[ScanResult]:
+        """What `scan` says of each of many texts, in less time where most hold nothing.
 
-        The model reads them together, which takes it half the time; rules read each by itself. For texts of less than
-        a few hundred characters `clears` is faster. False says nothing: scan that text.
+        The model reads many together, and only those are scanned one by one in which there may be something. Scores
+        may differ in the last place.
 
         Args:
             texts: any texts.
@@ -125,24 +122,14 @@ class InputSanitizer:
 
         Raises:
             PolicyError: there is no such stage.
+            GuardUnavailable: a text could not be scanned, and the policy does not say `on_error="allow"`.
         """
-        at = self._at(stage)
-        clear: list[bool] = []
-        for first in range(0, len(texts), _TOGETHER):
-            group = texts[first : first + _TOGETHER]
-            try:
-                clear += self._clear_group(group, at)
-            except Exception:  # noqa: BLE001 - as above
-                clear += [False] * len(group)
-        return clear
+        return [self._scanned(*done[1:]) for done in self._run_each(texts, stage)]
 
-    def _clear_group(self, texts: Sequence[str], at: "_Stage") -> list[bool]:
-        limit = self.policy.max_input_chars
-        clear = [len(text) <= limit and all(one.clears(text) for one in at.detectors) for text in texts]
-        if at.injections is None:
-            return clear
-        rest = iter(at.injections.clear_each([text for text, shown in zip(texts, clear, strict=True) if shown]))
-        return [shown and next(rest) for shown in clear]
+    def _scanned(self, findings: tuple[Finding, ...], score: float) -> ScanResult:
+        return ScanResult(
+            findings=findings, injection_score=score, is_injection=score >= self.policy.injection_threshold
+        )
 
     def sanitize(self, text: str, stage: Stage = "input") -> Sanitized:
         """Makes a text fit for the model: what the policy filters is replaced, and what is too long is cut.
@@ -155,15 +142,56 @@ class InputSanitizer:
             GuardBlocked: the policy refuses the text.
             GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
         """
-        clean, findings, _ = self._run(text, stage)
-        if any(finding.action is Action.BLOCK for finding in findings):
-            raise blocked(stage, findings)
-        return Sanitized(text=clean, findings=findings)
+        return _passed(stage, *self._run(text, stage)[:2])
 
-    def _run(self, text: str, stage: Stage) -> tuple[str, tuple[Finding, ...], float]:
+    def sanitize_each(self, texts: Sequence[str], stage: Stage = "input") -> list[Sanitized]:
+        """What `sanitize` makes of each of many texts, in less time; see `scan_each`.
+
+        Args:
+            texts: any texts.
+            stage: where they stand.
+
+        Raises:
+            GuardBlocked: the policy refuses a text.
+            GuardUnavailable: a text could not be scanned, and the policy does not say `on_error="allow"`.
+        """
+        return [_passed(stage, *done[:2]) for done in self._run_each(texts, stage)]
+
+    def _run(self, text: str, stage: Stage) -> "_Done":
+        flow = self._filtered(text, self._at(stage))
+        step = self._step(flow, text, stage, None)
+        while isinstance(step, str):
+            step = self._step(flow, text, stage, None)
+        return step
+
+    def _run_each(self, texts: Sequence[str], stage: Stage) -> "list[_Done]":
+        """All texts at once, round by round."""
         at = self._at(stage)
+        flows = [self._filtered(text, at) for text in texts]
+        steps = [self._step(flow, text, stage, None) for flow, text in zip(flows, texts, strict=True)]
+        done = [step for step in steps if not isinstance(step, str)]
+        while len(done) < len(steps):
+            waiting = [number for number, step in enumerate(steps) if isinstance(step, str)]
+            scores = self._low_scores([step for step in steps if isinstance(step, str)], at)
+            for number, score in zip(waiting, scores, strict=True):
+                steps[number] = self._step(flows[number], texts[number], stage, score)
+            done = [step for step in steps if not isinstance(step, str)]
+        return done
+
+    def _step(self, flow: "_Flow", text: str, stage: Stage, low: float | None) -> "str | _Done":
+        """The text that is looked at next, or how it ended.
+
+        Args:
+            flow: of one text.
+            text: as it came in.
+            stage: where it stands.
+            low: the score of what is looked at, where it is certain that nothing is found in it; None to begin with.
+        """
         try:
-            return self._filtered(text, at)
+            return flow.send(low)
+        except StopIteration as ended:
+            done: _Done = ended.value
+            return done
         except Exception as error:  # noqa: BLE001 - whatever a detector raises, nothing of it may get out
             problem = failure(error)
         if self.policy.on_error == "block":
@@ -171,7 +199,26 @@ class InputSanitizer:
         emit(GuardEvent(kind=EventKind.ALLOWED, stage=stage, error="GuardUnavailable"))
         return text, (), 0.0
 
-    def _filtered(self, text: str, at: "_Stage") -> tuple[str, tuple[Finding, ...], float]:
+    def _low_scores(self, texts: Sequence[str], at: "_Stage") -> list[float | None]:
+        """The score of each text in which certainly nothing is found. None says nothing."""
+        scores: list[float | None] = []
+        for first in range(0, len(texts), _TOGETHER):
+            group = texts[first : first + _TOGETHER]
+            try:
+                scores += self._low_scores_together(group, at)
+            except Exception:  # noqa: BLE001 - whatever it is, a scan will say
+                scores += [None] * len(group)
+        return scores
+
+    def _low_scores_together(self, texts: Sequence[str], at: "_Stage") -> list[float | None]:
+        limit = self.policy.max_input_chars
+        clear = [len(text) <= limit and all(one.clears(text) for one in at.detectors) for text in texts]
+        shown = [text for text, one in zip(texts, clear, strict=True) if one]
+        scores = iter([0.0] * len(shown) if at.injections is None else at.injections.low_scores(shown))
+        return [next(scores) if one else None for one in clear]
+
+    def _filtered(self, text: str, at: "_Stage") -> "_Flow":
+        """Yields what it is about to look at, and takes its score where nothing is in it."""
         limit = self.policy.max_input_chars
         on_overflow = self.policy.action(Category.OVERFLOW)
         length, cut = len(text), None
@@ -185,6 +232,10 @@ class InputSanitizer:
         score = 0.0
         # A label ends a word that went on before, and so does the cut: until neither makes a new finding.
         for _ in range(_MOST_ROUNDS):
+            low = yield text
+            if low is not None:
+                score = score if passes else low
+                break
             detectors: tuple[Detector, ...] = at.detectors
             if at.injections is not None:
                 examined = at.injections.examine(text)
@@ -209,6 +260,18 @@ class InputSanitizer:
         found = tuple(sorted(findings, key=attrgetter("start", "end", "rule")))
         score = max([score, *(one.score for one in found if one.category is Category.INJECTION)])
         return text, found, score
+
+
+_Done: TypeAlias = tuple[str, tuple[Finding, ...], float]
+"""A text as it goes on, what was found, and the score."""
+_Flow: TypeAlias = Generator[str, float | None, _Done]
+
+
+def _passed(stage: Stage, text: str, findings: tuple[Finding, ...]) -> Sanitized:
+    """What goes on, where nothing refuses it."""
+    if any(finding.action is Action.BLOCK for finding in findings):
+        raise blocked(stage, findings)
+    return Sanitized(text=text, findings=findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ reads like any other sentence.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,7 +13,7 @@ from guard_integrations.core.findings import Action, Category, Sanitized
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.scanner.injection import LABEL
 
-__all__ = ["sanitize_document"]
+__all__ = ["sanitize_document", "sanitize_documents"]
 
 _BLANK_LINE: Final = re.compile(r"\n[^\S\n]*\n\s*")
 
@@ -32,17 +33,29 @@ def sanitize_document(sanitizer: InputSanitizer, text: str) -> Sanitized:
         GuardUnavailable: the text could not be scanned, and the policy does not say `on_error="allow"`.
     """
     clean = sanitizer.sanitize(text, stage="document")
+    cut = _cut(sanitizer, text, clean)
+    return clean if cut is None else replace(clean, text=sanitizer.sanitize(cut, stage="document").text)
+
+
+def sanitize_documents(sanitizer: InputSanitizer, texts: Sequence[str]) -> list[Sanitized]:
+    """What `sanitize_document` makes of each of many texts, in less time."""
+    clean = sanitizer.sanitize_each(texts, stage="document")
+    cuts = [_cut(sanitizer, text, one) for text, one in zip(texts, clean, strict=True)]
+    again = iter(sanitizer.sanitize_each([cut for cut in cuts if cut is not None], stage="document"))
+    return [one if cut is None else replace(one, text=next(again).text) for one, cut in zip(clean, cuts, strict=True)]
+
+
+def _cut(sanitizer: InputSanitizer, text: str, clean: Sanitized) -> str | None:
+    """The text without its orders; None where there is nothing to cut."""
     if sanitizer.policy.profile == "basic":
-        return clean
+        return None
     kept: list[str] = []
     done = 0
     for found in clean.findings:
         if found.category is Category.INJECTION and found.action is Action.FILTER and found.end > done:
             kept += text[done : max(done, found.start)], LABEL
             done = _end(text, found.start, found.end)
-    if not kept:
-        return clean
-    return replace(clean, text=sanitizer.sanitize("".join([*kept, text[done:]]), stage="document").text)
+    return "".join([*kept, text[done:]]) if kept else None
 
 
 def _end(text: str, start: int, end: int) -> int:

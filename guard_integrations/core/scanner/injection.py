@@ -96,13 +96,13 @@ class InjectionScanner:
 
     def clears(self, texts: Sequence[str]) -> bool:
         """Whether it is certain that nothing is found in any of these texts. False says nothing."""
-        return self._shows_nothing("\n".join(texts)) and all(self._scores_low(texts))
+        return self._shows_nothing("\n".join(texts)) and None not in self._low_scores(texts)
 
-    def clear_each(self, texts: Sequence[str]) -> list[bool]:
-        """Of each of these texts, whether it is certain that nothing is found in it. False says nothing."""
+    def low_scores(self, texts: Sequence[str]) -> list[float | None]:
+        """The score of each of these texts in which certainly nothing is found. None says nothing."""
         clear = [self._shows_nothing(text) for text in texts]
-        low = iter(self._scores_low([text for text, shown in zip(texts, clear, strict=True) if shown]))
-        return [shown and next(low) for shown in clear]
+        low = iter(self._low_scores([text for text, shown in zip(texts, clear, strict=True) if shown]))
+        return [next(low) if shown else None for shown in clear]
 
     def _shows_nothing(self, text: str) -> bool:
         """Whether no rule matches in the text, nor in a line of it, and nothing could be hidden there."""
@@ -112,12 +112,13 @@ class InjectionScanner:
             return False
         return self._rules is None or all(self._rules.clears(f"{view.text}\n") for view in read.items)
 
-    def _scores_low(self, texts: Sequence[str]) -> list[bool]:
-        """Whether the model takes nothing in a text for an injection, for each text."""
+    def _low_scores(self, texts: Sequence[str]) -> list[float | None]:
+        """The score of each text in which the model takes nothing for an injection."""
         if self._model is None:
-            return [True] * len(texts)
+            return [0.0] * len(texts)
         # Rounding may differ in the last place with how much is reckoned together.
-        return [score < self._threshold - _ROUNDING for score in self._model.highest(texts, self._stage)]
+        low = self._threshold - _ROUNDING
+        return [score if score < low else None for score in self._model.highest(texts, self._stage)]
 
     @property
     def _threshold(self) -> float:
