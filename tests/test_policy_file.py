@@ -179,3 +179,11 @@ def test_explain_reads_standard_input_and_says_when_a_text_is_refused(tmp_path):
     file.write_text('profile = "strict"')
     done = RUN.invoke(app, ["policy", "explain", "-", "--policy", str(file)], input=ATTACK)
     assert (done.exit_code, "is refused" in done.stdout) == (1, True)
+
+
+def test_a_profile_is_named_where_a_file_could_be():
+    assert "is refused" in RUN.invoke(app, ["policy", "explain", "-", "--policy", "strict"], input=ATTACK).stdout
+    shown = json.loads(RUN.invoke(app, ["policy", "show", "strict", "--json"]).stdout)["settings"]
+    assert shown["profile"] == {"value": "strict", "from": "argument"}
+    assert shown["injection_threshold"]["from"] == "profile strict"
+    assert RUN.invoke(app, ["policy", "show", "lax"]).exit_code == 2

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from guard_integrations import GuardPolicy, InputSanitizer, PolicyError
 from guard_integrations.cli.plot import SweepLine, missing_extra, write_plots
+from guard_integrations.cli.target import POLICY_HELP, named_policy
 from guard_integrations.core.findings import Stage
 
 __all__ = ["evaluate"]
@@ -75,7 +76,7 @@ def evaluate(
     stage: Annotated[
         str, typer.Option(help="Where texts stand whose line does not say: input, document or tool.")
     ] = "input",
-    policy: Annotated[Path | None, typer.Option(help="A policy in TOML. [default: balanced]")] = None,
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "balanced",
     plot: Annotated[Path | None, typer.Option(help="Folder for eval.png and eval.html; needs the extra eval.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
@@ -111,11 +112,9 @@ def evaluate(
         write_plots(plot, [(rate.set, rate.kind, rate.rate, rate.low, rate.high) for rate in rates], sweep)
 
 
-def _policy(path: Path | None) -> tuple[GuardPolicy, str]:
-    if path is None:
-        return GuardPolicy(), ""
+def _policy(given: str) -> tuple[GuardPolicy, str]:
     try:
-        return GuardPolicy.from_toml(path), ""
+        return named_policy(given), ""
     except PolicyError as error:
         return GuardPolicy(), str(error)
 

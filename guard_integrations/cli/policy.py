@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from guard_integrations.cli.explain import Explained, explained, show_explained
+from guard_integrations.cli.target import POLICY_HELP, named_policy
 from guard_integrations.core.findings import Category, Stage
-from guard_integrations.core.policy import GuardPolicy
+from guard_integrations.core.policy import GuardPolicy, Profile
 from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, NESTED_RULE
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.markup import MARKUP_RULES
@@ -31,24 +32,25 @@ app = typer.Typer(
 )
 
 _FILE: Final = "A policy in TOML."
-File = Annotated[Path | None, typer.Option("--policy", help="A policy in TOML. (default: balanced)")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
 
 
 @app.command()
-def show(file: Annotated[Path | None, typer.Argument(help=_FILE)] = None, *, as_json: AsJson = False) -> None:
+def show(policy: Annotated[str, typer.Argument(help=POLICY_HELP)] = "balanced", *, as_json: AsJson = False) -> None:
     """Show every setting, what it is, and where that comes from: the file, the profile, or the default.
 
-    Without a file it shows the policy that is used when nobody says anything. Exit code 2: it is not valid.
+    Without one it shows the policy that is used when nobody says anything. Exit code 2: it is not valid.
     """
-    policy = _policy(file)
-    settings = {name: _plain(getattr(policy, name)) for name in type(policy).model_fields if name != "hash_key"}
-    sources = {name: _source(name, policy, GuardPolicy(profile=policy.profile)) for name in settings}
+    chosen = _policy(policy)
+    settings = {name: _plain(getattr(chosen, name)) for name in type(chosen).model_fields if name != "hash_key"}
+    sources = {name: _source(name, chosen, GuardPolicy(profile=chosen.profile)) for name in settings}
+    if policy in get_args(Profile) and sources["profile"] == "file":
+        sources["profile"] = "argument"
     if as_json:
         said = {name: {"value": value, "from": sources[name]} for name, value in settings.items()}
-        typer.echo(json.dumps({"settings": said, "fingerprint": policy.fingerprint}))
+        typer.echo(json.dumps({"settings": said, "fingerprint": chosen.fingerprint}))
         return
-    table = Table("setting", "value", "from", caption=f"fingerprint {policy.fingerprint}", width=80)
+    table = Table("setting", "value", "from", caption=f"fingerprint {chosen.fingerprint}", width=80)
     for name, value in settings.items():
         table.add_row(name, _said(value), sources[name], style="" if sources[name] == "default" else "bold")
     Console().print(table)
@@ -81,7 +83,7 @@ def check(file: Annotated[Path, typer.Argument(help=_FILE, exists=True, dir_okay
 def explain(
     text: Annotated[str, typer.Argument(help="A text, or - for standard input.")],
     *,
-    policy: File = None,
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "balanced",
     stage: Annotated[str, typer.Option(help=f"Where it stands: {', '.join(get_args(Stage))}.")] = "input",
     as_json: AsJson = False,
 ) -> None:
@@ -106,10 +108,10 @@ def explain(
     raise typer.Exit(1 if said.findings else 0)
 
 
-def _policy(file: Path | None) -> GuardPolicy:
+def _policy(given: str) -> GuardPolicy:
     problem = ""
     try:
-        return GuardPolicy() if file is None else GuardPolicy.from_toml(file)
+        return named_policy(given)
     except PolicyError as error:
         problem = str(error)
     typer.echo(problem, err=True)

@@ -16,10 +16,21 @@ from guard_integrations.errors import GuardError
 if TYPE_CHECKING:
     from guard_integrations.core.rotation.ring import KeyRing
 
-__all__ = ["POLICY_HELP", "policy_of", "server_of"]
+__all__ = ["POLICY_HELP", "named_policy", "policy_of", "server_of"]
 
 API = "https://api.mistral.ai/v1"
 POLICY_HELP = "A profile (basic, balanced, strict), or a policy's TOML file."
+
+
+def named_policy(given: str) -> GuardPolicy:
+    """The policy of a profile's name, or of a TOML file.
+
+    Raises:
+        PolicyError: when it is neither, or the file is not valid.
+    """
+    if given in get_args(Profile):
+        return GuardPolicy.model_validate({"profile": given})
+    return GuardPolicy.from_toml(Path(given))
 
 
 def policy_of(given: str) -> GuardPolicy:
@@ -30,9 +41,7 @@ def policy_of(given: str) -> GuardPolicy:
     """
     problem = ""
     try:
-        if given in get_args(Profile):
-            return GuardPolicy.model_validate({"profile": given})
-        policy = GuardPolicy.from_toml(Path(given))
+        policy = named_policy(given)
         name_detectors(policy)  # here an extra or a model that is missing can still be told
     except (GuardError, ImportError) as error:
         problem = str(error)

@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -88,3 +89,24 @@ def test_a_policy_that_is_none_is_named():
     done = CliRunner().invoke(app, ["chat", "--policy", "nope.toml"])
     assert done.exit_code == 2
     assert "--policy" in done.output
+
+
+def test_a_stopped_answer_does_not_end_the_chat_and_leaves_no_trace(monkeypatch):
+    answers = httpx.HTTPTransport.handle_request
+    presses = iter([True])
+
+    def pressed(transport, request):
+        if next(presses, False):
+            raise KeyboardInterrupt
+        return answers(transport, request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", pressed)
+    shown = talk("Say exactly: one", "/why", "Say exactly: two", options=("--local", "--no-moderation"))
+    assert shown.count("You stopped the answer") == 2
+    assert "two" in shown
+
+
+def test_moderation_says_what_it_judged():
+    shown = talk("What time is it?", "/why")
+    assert "Moderation of the question: nothing" in shown
+    assert "Moderation of the answer: nothing" in shown

@@ -1,5 +1,6 @@
 """The `chat` command itself: reads, asks, shows."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,8 @@ HELP = """/why      which rules fired in the last turn, and why they exist
 /policy   what is looked for and what is done about it
 /raw      what the model said in the last turn, before the guards (asks first)
 /clear    forget what was said
-/quit     end; so does the end of input"""
+/quit     end; so does the end of input
+Ctrl-C    stop the answer; at the prompt, end"""
 
 
 def chat(
@@ -48,7 +50,7 @@ def chat(
 
 
 def _run(talk: "Conversation", console: Console) -> None:
-    console.print("Say something; /help lists the commands.", style="dim")
+    console.print("Say something; /help lists the commands.", style="dim", highlight=False)
     while (said := _read(console)) is not None and said != "/quit":
         if said.startswith("/"):
             _obey(said, talk, console)
@@ -59,8 +61,12 @@ def _run(talk: "Conversation", console: Console) -> None:
 def _answer(question: str, talk: "Conversation", console: Console) -> None:
     from guard_integrations.cli.chat.view import status_line  # noqa: PLC0415 - as above
 
-    for text in talk.ask(question):
-        console.out(text, end="", highlight=False)
+    with closing(talk.ask(question)) as answer:
+        try:
+            for text in answer:
+                console.out(text, end="", highlight=False)
+        except KeyboardInterrupt:
+            talk.turn.problem = "You stopped the answer; it is no part of the conversation."
     console.print()
     if talk.turn.problem:
         console.print(Text(talk.turn.problem, style="red"))
@@ -82,7 +88,7 @@ def _obey(command: str, talk: "Conversation", console: Console) -> None:
         case "/clear":
             talk.clear()
         case _:
-            console.print("There is no such command; /help lists them.", style="yellow")
+            console.print("There is no such command; /help lists them.", style="yellow", highlight=False)
 
 
 def _read(console: Console) -> str | None:

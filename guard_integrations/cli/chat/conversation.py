@@ -1,7 +1,7 @@
 """A conversation with a guarded model, and what the guards did in each turn."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import httpx
@@ -88,7 +88,7 @@ class Conversation:
         self._opening: list[BaseMessage] = [SystemMessage(system)] if system else []
         self._history: list[BaseMessage] = []
 
-    def ask(self, question: str) -> Iterator[str]:
+    def ask(self, question: str) -> Generator[str]:
         """Asks, and gives the guarded answer piece by piece; then `turn` says what happened.
 
         A refused question or answer leaves no trace in the conversation.

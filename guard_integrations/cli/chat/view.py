@@ -56,7 +56,7 @@ def why_view(turn: Turn) -> RenderableType:
     parts: list[RenderableType] = []
     if rows:
         parts.append(_table(("rule", "hits", "where", "what", "why"), rows))
-    if moderated := list(_moderated(turn.of(EventKind.MODERATED))):
+    if moderated := dict.fromkeys(_moderated(turn.of(EventKind.MODERATED))):
         parts.append(Text("\n".join(moderated)))
     if turn.problem:
         parts.append(Text(turn.problem))
@@ -64,8 +64,10 @@ def why_view(turn: Turn) -> RenderableType:
 
 
 def _moderated(events: Iterable[GuardEvent]) -> Iterable[str]:
-    for event in events:
-        yield f"Moderation of the {event.stage or 'text'}: {', '.join(event.categories) or 'nothing over a threshold'}."
+    # The question is judged first; of an answer, each window.
+    for number, event in enumerate(events):
+        where = "answer" if number else "question"
+        yield f"Moderation of the {where}: {', '.join(event.categories) or 'nothing over a threshold'}."
 
 
 def policy_view(policy: GuardPolicy) -> RenderableType:

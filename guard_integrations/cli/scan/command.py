@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from guard_integrations.cli.target import POLICY_HELP, named_policy
 from guard_integrations.core.findings import Severity, Stage
 from guard_integrations.core.policy import HASH_KEY_VARIABLE, GuardPolicy, Strategy
 from guard_integrations.core.scanner.injection import MODEL_RULE
@@ -87,7 +88,7 @@ class _Asked:
 def scan(  # noqa: PLR0913 - an option each
     paths: Annotated[list[str], typer.Argument(help="Files, folders, URIs such as s3://…, or - for standard input.")],
     *,
-    policy: Annotated[Path | None, typer.Option(help="A policy in TOML. (default: balanced)")] = None,
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "balanced",
     stage: Annotated[_Stage, typer.Option(help="Where the texts stand.")] = _Stage.DOCUMENT,
     rules_only: Annotated[
         bool, typer.Option("--rules-only", help="Without the injection model: ten times as fast.")
@@ -153,8 +154,8 @@ def _missing() -> str:
     return ""
 
 
-def _policy(path: Path | None, *, rules_only: bool) -> GuardPolicy:
-    policy = GuardPolicy() if path is None else GuardPolicy.from_toml(path)
+def _policy(given: str, *, rules_only: bool) -> GuardPolicy:
+    policy = named_policy(given)
     if not rules_only:
         return policy
     return policy.model_copy(update={"disabled_rules": policy.disabled_rules | {MODEL_RULE}})
