@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_mistralai import ChatMistralAI
 
+from guard_integrations import KeyRing
 from guard_integrations.langchain import GuardedChatMistralAI, MetadataCallbackHandler
 from guard_integrations.langchain._connections import connections
 from guard_integrations.testing import MistralServer
@@ -37,7 +38,7 @@ BODY = {
 }
 CONCURRENT = 64
 CALLS = 256
-ROUNDS = 40
+ROUNDS = 30
 WORDS = [f"{word} " for word in ANSWER.split()]
 
 
@@ -127,8 +128,9 @@ async def throughput() -> None:
 
     The server runs in a process of its own. Each call brings a message of its own. The models take turns, the other
     way round in every other round, and each round gives one ratio for each comparison. The guarded model's client keeps
-    its connections in a way of its own, which saves more than the guards cost; "connections" is the model without
-    guards on such a client, against which the guards' own cost shows.
+    its connections in a way of its own, which saves more than the guards cost. Their own cost shows where both models
+    have the same connections: either those ("same"), or `httpx`'s pool ("pool"), which also a guarded model has where
+    there are proxies in the environment, or with a client of the caller's.
     """
     context = multiprocessing.get_context("spawn")
     addresses, over = context.Queue(), context.Event()
@@ -136,17 +138,16 @@ async def throughput() -> None:
     server.start()
     base_url, key = addresses.get()
     settings = {"base_url": base_url, "api_key": key}
-    guarded = GuardedChatMistralAI(moderation="off", **settings)
-    of_guarded = httpx.AsyncClient(
-        base_url=base_url,
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=120,
-        transport=connections(httpx.create_ssl_context()),
+    bare = {"base_url": base_url, "timeout": 120}
+    ours = httpx.AsyncClient(
+        headers={"Authorization": f"Bearer {key}"}, transport=connections(httpx.create_ssl_context()), **bare
     )
+    pool = httpx.AsyncClient(auth=KeyRing([key]).auth(), **bare)
     models = {
         "plain": ChatMistralAI(**settings),
-        "connections": ChatMistralAI(async_client=of_guarded, **settings),
-        "guarded": guarded,
+        "plain, same": ChatMistralAI(async_client=ours, **settings),
+        "guarded": GuardedChatMistralAI(moderation="off", **settings),
+        "guarded, pool": GuardedChatMistralAI(moderation="off", async_client=pool, **settings),
     }
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
     for number in range(ROUNDS + 1):
@@ -160,13 +161,13 @@ async def throughput() -> None:
         rates = {name: [CALLS / each[clock] for each in rounds] for name, rounds in took.items()}
         print(
             f"{CONCURRENT} at once, calls per second of {title}: "
-            + ", ".join(f"{name} {statistics.median(each):.0f}" for name, each in rates.items())
+            + "; ".join(f"{name} {statistics.median(each):.0f}" for name, each in rates.items())
         )
-        for before in ("plain", "connections"):
-            pairs = list(zip(rates[before], rates["guarded"], strict=True))
+        for after, before in (("guarded", "plain"), ("guarded", "plain, same"), ("guarded, pool", "plain")):
+            pairs = list(zip(rates[before], rates[after], strict=True))
             change = [100 * (with_ / without - 1) for without, with_ in pairs]
             extra = statistics.median(1e6 * (1 / with_ - 1 / without) for without, with_ in pairs)
-            print(f"    guarded against {before}: {of_median(change)}, {extra:+.0f} us a call")
+            print(f"    {after} against {before}: {of_median(change)}, {extra:+.0f} us a call")
 
 
 def nowhere(_: object) -> None:
