@@ -11,7 +11,7 @@ from guard_integrations.core.findings import Action, Category, Finding, Severity
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.scanner.classifier import Classifier, Window
 from guard_integrations.core.scanner.detector import Edit, Step
-from guard_integrations.core.scanner.normalise import View, views
+from guard_integrations.core.scanner.normalise import View, Views, views
 from guard_integrations.core.scanner.sentences import enclosing, sentences
 from guard_integrations.core.scanner.session import RuleDetector
 
@@ -96,29 +96,36 @@ class InjectionScanner:
 
     def clears(self, texts: Sequence[str]) -> bool:
         """Whether it is certain that nothing is found in any of these texts. False says nothing."""
-        return self._shows_nothing("\n".join(texts)) and None not in self._low_scores(texts)
+        read = views("\n".join(texts))
+        # Views of the same words, character for character, keep the texts apart.
+        if any(view.name not in {"raw", "folded"} for view in read.items) or not self._no_rule_hits(read):
+            return False
+        return all(map(self._is_low, self._highest(texts)))
 
     def low_scores(self, texts: Sequence[str]) -> list[float | None]:
         """The score of each of these texts in which certainly nothing is found. None says nothing."""
-        clear = [self._shows_nothing(text) for text in texts]
-        low = iter(self._low_scores([text for text, shown in zip(texts, clear, strict=True) if shown]))
-        return [next(low) if shown else None for shown in clear]
+        read = [views(text) for text in texts]
+        shown = [self._no_rule_hits(each) for each in read]
+        modelled = [
+            [view.text for view in each.items if not view.name.endswith(SAME_WORDS)] if clear else []
+            for each, clear in zip(read, shown, strict=True)
+        ]
+        scores = iter(self._highest([text for each in modelled for text in each]))
+        highest = [max((next(scores) for _ in each), default=0.0) for each in modelled]
+        return [score if clear and self._is_low(score) else None for score, clear in zip(highest, shown, strict=True)]
 
-    def _shows_nothing(self, text: str) -> bool:
-        """Whether no rule matches in the text, nor in a line of it, and nothing could be hidden there."""
-        read = views(text)
-        # Views of the same words, character for character, keep the texts apart.
-        if read.overflow or any(view.name not in {"raw", "folded"} for view in read.items):
+    def _no_rule_hits(self, read: Views) -> bool:
+        """Whether no rule matches in any view of a text, nor in a line of it, and nothing in it is hidden."""
+        if read.overflow or any(view.name.endswith(_HIDING) for view in read.items):
             return False
         return self._rules is None or all(self._rules.clears(f"{view.text}\n") for view in read.items)
 
-    def _low_scores(self, texts: Sequence[str]) -> list[float | None]:
-        """The score of each text in which the model takes nothing for an injection."""
-        if self._model is None:
-            return [0.0] * len(texts)
+    def _highest(self, texts: Sequence[str]) -> list[float]:
+        return [0.0] * len(texts) if self._model is None else self._model.highest(texts, self._stage)
+
+    def _is_low(self, score: float) -> bool:
         # Rounding may differ in the last place with how much is reckoned together.
-        low = self._threshold - _ROUNDING
-        return [score if score < low else None for score in self._model.highest(texts, self._stage)]
+        return score < self._threshold - _ROUNDING
 
     @property
     def _threshold(self) -> float:
