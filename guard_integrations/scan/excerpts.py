@@ -40,8 +40,12 @@ def excerpts_of(table: pa.Table, findings: pa.Table) -> pa.Table:
     for row, within, *mark in zip(*(findings[name].to_pylist() for name in named), strict=True):
         by_text.setdefault((row, within), []).append(_Mark(*mark))
     path = table["path"][0].as_py() if table.num_rows else ""
-    groups = ((place, group) for place, marks in by_text.items() for group in _grouped(marks))
-    made = [_excerpt(path, place, texts[place], group) for place, group in islice(groups, MOST)]
+    groups = (
+        (place, group, room)
+        for place, marks in by_text.items()
+        for group, room in _with_room(list(_grouped(marks)), len(texts[place]))
+    )
+    made = [_excerpt(path, place, texts[place], group, room) for place, group, room in islice(groups, MOST)]
     return pa.Table.from_pylist(made, schema=EXCERPTS)
 
 
@@ -68,9 +72,20 @@ def _grouped(marks: list[_Mark]) -> Iterator[list[_Mark]]:
         yield group
 
 
-def _excerpt(path: str, place: tuple[int, str | None], text: str, group: list[_Mark]) -> dict[str, object]:
-    start = max(0, group[0].start - _AROUND)
-    end = min(len(text), max(one.end for one in group) + _AROUND, start + 2 * _LONGEST)
+def _with_room(groups: list[list[_Mark]], length: int) -> Iterator[tuple[list[_Mark], tuple[int, int]]]:
+    """Each group, and between which places its excerpt stays: another one's mark would look as if it were none."""
+    ends = [max(one.end for one in group) for group in groups]
+    starts = [group[0].start for group in groups]
+    for group, since, until in zip(groups, [0, *ends], [*starts[1:], length], strict=False):
+        yield group, (since, until)
+
+
+def _excerpt(
+    path: str, place: tuple[int, str | None], text: str, group: list[_Mark], room: tuple[int, int]
+) -> dict[str, object]:
+    last = max(one.end for one in group)
+    start = min(group[0].start, max(room[0], group[0].start - _AROUND))
+    end = min(max(last, min(last + _AROUND, room[1])), start + 2 * _LONGEST)
     marks = [
         {"start": one.start - start, "end": min(one.end, end) - start, **_said(one)} for one in group if one.start < end
     ]

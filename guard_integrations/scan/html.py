@@ -72,11 +72,14 @@ class Html:
     def _section(self, excerpt: Mapping[str, Any]) -> str:
         where = f", line {excerpt['line']}" if excerpt["line"] is not None else f", row {excerpt['row']}"
         where += f", {_shown(excerpt['within'])}" if excerpt["within"] else ""
+        places: dict[tuple[str, str, str], list[str]] = {}
+        for mark in excerpt["marks"]:
+            span = f"{excerpt['start'] + mark['start']} to {excerpt['start'] + mark['end']}"
+            places.setdefault((mark["rule"], mark["severity"], mark["action"]), []).append(span)
         items = "".join(
-            f"<li><strong>{_shown(mark['rule'])}</strong> ({mark['severity']}, {mark['action']}), characters "
-            f"{excerpt['start'] + mark['start']} to {excerpt['start'] + mark['end']}: "
-            f"{_shown(self._rationales.get(mark['rule'], 'a rule of your own'))}</li>"
-            for mark in excerpt["marks"]
+            f"<li><strong>{_shown(rule)}</strong> ({severity}, {action}), characters {', '.join(spans)}: "
+            f"{_shown(self._rationales.get(rule, 'a rule of your own'))}</li>"
+            for (rule, severity, action), spans in places.items()
         )
         text = "".join(_marked(excerpt["text"], excerpt["marks"]))
         return f'<h3>{_shown(excerpt["path"])}{where}</h3>\n<pre>{text}</pre>\n<ul class="f">{items}</ul>\n'

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,10 @@ __all__ = ["Engine", "Part", "Sink", "Totals", "scan"]
 
 Engine: TypeAlias = Callable[[Iterable[Unit]], Iterator[Result]]
 """Does the work on units and gives back the results in their order."""
+
+
+_SMALL: Final = 100_000
+"""Bytes that are not worth being told in megabytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class Totals:
     @property
     def said(self) -> str:
         """The counts as a sentence without its full stop."""
-        said = f"{_many(self.files, 'file')}, {_many(self.rows, 'row')}, {self.size / 1e6:,.1f} MB: "
+        said = f"{_many(self.files, 'file')}, {_many(self.rows, 'row')}, {_bytes(self.size)}: "
         said += _many(self.findings, "finding")
         return f"{said}; {_many(self.broken, 'row')} broken" if self.broken else said
 
@@ -86,6 +90,10 @@ class Sink(Protocol):
 
     def finish(self, totals: Totals) -> None:
         """Writes the end; called once, when everything has been taken."""
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= _SMALL else f"{size / 1e3:,.1f} kB"
 
 
 def _many(count: int, what: str) -> str:

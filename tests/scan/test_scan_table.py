@@ -14,6 +14,7 @@ from scan_samples import ATTACK, EMAIL, IMAGE, PROSE, table, texts
 from guard_integrations import GuardPolicy, PolicyError
 from guard_integrations.core.scanner.rule import builtin_rules
 from guard_integrations.scan import FINDINGS, Scanner
+from guard_integrations.scan.excerpts import excerpts_of
 from guard_integrations.scan.text import NOT_SCANNED, PIECE, TextScanner
 
 RULES = GuardPolicy(disabled_rules={"injection-model"})
@@ -170,3 +171,12 @@ def test_what_makes_no_sense_is_refused():
         Scanner(RULES, "elsewhere")
     with pytest.raises(PolicyError, match="no column text"):
         SCANNER.scan_batch(table([]).drop_columns(["text"]))
+
+
+def test_no_excerpt_shows_what_another_one_marks():
+    text = " ".join([EMAIL, "and more"] * 300)
+    rows = table([text])
+    excerpts = excerpts_of(rows, SCANNER.scan_batch(rows)).to_pylist()
+    assert len(excerpts) > 1
+    assert all(excerpt["text"].count(EMAIL) == len(excerpt["marks"]) for excerpt in excerpts)
+    assert sum(len(excerpt["marks"]) for excerpt in excerpts) == 300

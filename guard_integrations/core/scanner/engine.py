@@ -181,14 +181,15 @@ class RuleSet:
         stop = len(data)
         # Two characters before `at`, for leads and edges.
         view = data[previous_character(data, previous_character(data, at)) :] if at else data
-        parts = stop - at >= 2 * _WINDOW
         found: dict[int, tuple[CompiledRule, list[tuple[int, int]]]] = {}
         hit: list[_Group] = []
         for group in self._groups:
             if hits := group.hits(view):
                 hit.append(group)
-                found.update((one.order, (one, [(at, stop)])) for one in hits if not parts or one.overlap is None)
-        if parts and hit:
+                found.update((one.order, (one, [(at, stop)])) for one in hits)
+        # To look for one rule takes no longer than a pass of its group, which only says where to look.
+        if stop - at >= 2 * _WINDOW and len(found) > len(hit):
+            found = {order: known for order, known in found.items() if known[0].overlap is None}
             self._windows(hit, data, at, found)
         for index in self._waits.hits(data, at, before, parted=parted or bool(found)):
             waiting = self._waiting[index]
