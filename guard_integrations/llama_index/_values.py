@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from llama_index.core.base.response.schema import AsyncStreamingResponse, Response, StreamingResponse
-from llama_index.core.bridge.pydantic import BaseModel
+from llama_index.core.bridge.pydantic import AnyUrl, BaseModel
 from llama_index.core.schema import BaseNode, IndexNode, MetadataMode, RelatedNodeInfo
 from llama_index.core.tools.types import ToolOutput
 
@@ -58,7 +58,10 @@ def rewrite_value(value: _Value, rewrite: Rewrite) -> _Value:
     elif is_dataclass(value) and not isinstance(value, type):
         done = replace(value, **{one.name: rewrite_value(getattr(value, one.name), rewrite) for one in fields(value)})
     else:
-        done = rewrite(str(value))
+        text = str(value)
+        clean = rewrite(text)
+        # A URL is all text: one that is clean may stay what it was.
+        done = value if isinstance(value, AnyUrl) and clean == text else clean
     return done  # type: ignore[return-value] # each branch but the last keeps the kind of what came in
 
 
