@@ -91,7 +91,7 @@ def scan(  # noqa: PLR0913 - an option each
     policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "balanced",
     stage: Annotated[_Stage, typer.Option(help="Where the texts stand.")] = _Stage.DOCUMENT,
     rules_only: Annotated[
-        bool, typer.Option("--rules-only", help="Without the injection model: ten times as fast.")
+        bool, typer.Option("--rules-only", help="Without the injection model: several times as fast.")
     ] = False,
     column: Annotated[str | None, typer.Option(help="The column of texts. (default: found)")] = None,
     read_as: Annotated[_ReadAs | None, typer.Option(help="How all files are read. (default: by suffix)")] = None,
