@@ -24,6 +24,7 @@ __all__ = [
     "by_prompt",
     "by_template",
     "cleaned",
+    "for_object",
     "untraced",
 ]
 
@@ -98,8 +99,16 @@ def untraced(method: _Method) -> _Method:
 
 def by_template(self: Asked, given: Arguments) -> tuple[Arguments, found_before]:
     """For what is asked by a template: its arguments have names."""
+    return _by_template(self, given, refuses=self.on_block == "refuse")
+
+
+def for_object(self: Asked, given: Arguments) -> tuple[Arguments, found_before]:
+    """The same, where an object is asked for: no refusal fits into one, so that what is blocked is raised."""
+    return _by_template(self, given, refuses=False)
+
+
+def _by_template(self: Asked, given: Arguments, *, refuses: bool) -> tuple[Arguments, found_before]:
     args, named = given
-    refuses = self.on_block == "refuse"
     safe, findings = self._turns.arguments(
         {name: value for name, value in named.items() if name not in _NO_VARIABLES}, refuses=refuses
     )

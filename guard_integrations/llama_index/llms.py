@@ -43,6 +43,7 @@ from guard_integrations.llama_index._asking import (
     by_prompt,
     by_template,
     cleaned,
+    for_object,
     untraced,
 )
 from guard_integrations.llama_index._client import GuardedClient, fim_request, mistral_client
@@ -270,10 +271,10 @@ class GuardedMistralAI(MistralAI):
     apredict = cleaned(MistralAI.apredict, by_template)
     stream = cleaned(MistralAI.stream, by_template)
     astream = cleaned(MistralAI.astream, by_template)
-    structured_predict = cleaned(MistralAI.structured_predict, by_template)
-    astructured_predict = cleaned(MistralAI.astructured_predict, by_template)
-    stream_structured_predict = cleaned(MistralAI.stream_structured_predict, by_template)
-    astream_structured_predict = cleaned(MistralAI.astream_structured_predict, by_template)
+    structured_predict = cleaned(MistralAI.structured_predict, for_object)
+    astructured_predict = cleaned(MistralAI.astructured_predict, for_object)
+    stream_structured_predict = cleaned(MistralAI.stream_structured_predict, for_object)
+    astream_structured_predict = cleaned(MistralAI.astream_structured_predict, for_object)
     predict_and_call = cleaned(MistralAI.predict_and_call, by_conversation)
     apredict_and_call = cleaned(MistralAI.apredict_and_call, by_conversation)
     _prepare_chat_with_tools = untraced(MistralAI._prepare_chat_with_tools)  # noqa: SLF001 - the parent's
