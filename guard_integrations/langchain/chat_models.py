@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from threading import Lock
+from typing import Annotated, Any, Final, Literal, Self
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
@@ -43,6 +44,8 @@ def _as_ring(given: Any) -> Any:
 
 UNTRACED_FIELDS = frozenset({"keys", "system_prompt"})
 """What no tracer may see, however it is set."""
+_MAKING: Final = Lock()
+"""Of all models: one in a model would have to be left out when it is copied and pickled."""
 
 
 class GuardedChatMistralAI(ChatMistralAI):
@@ -295,9 +298,18 @@ class GuardedChatMistralAI(ChatMistralAI):
             self.restore_tools, self.guardrails, self.concurrent,
             self.render,
         )  # fmt: skip
+        made = self._made_for(settings)
+        if made is None:
+            # Guards remember what they found when a call came in: two threads that come first must get the same ones.
+            with _MAKING:
+                made = self._made_for(settings) or self._make(settings)
+        return made
+
+    def _made_for(self, settings: tuple[Any, ...]) -> tuple[Guards, str] | None:
         made: tuple[tuple[Any, ...], tuple[Guards, str]] | None = self._private["_guards_made"]
-        if made is not None and same(made[0], settings):
-            return made[1]
+        return made[1] if made is not None and same(made[0], settings) else None
+
+    def _make(self, settings: tuple[Any, ...]) -> tuple[Guards, str]:
         guards = Guards(
             policy=self.policy,
             fingerprint=self.policy.fingerprint,
@@ -312,9 +324,9 @@ class GuardedChatMistralAI(ChatMistralAI):
             vault=self.vault,
             restore_tools=self.restore_tools,
         )
-        made = (settings, (guards, self._settings()))
-        self._guards_made = made
-        return made[1]
+        made = guards, self._settings()
+        self._guards_made = settings, made
+        return made
 
     def _settings(self) -> str:
         moderator = self._active_moderator

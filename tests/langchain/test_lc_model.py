@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -29,7 +30,7 @@ from guard_integrations import (
 )
 from guard_integrations.core.findings import Action
 from guard_integrations.core.policy import REFUSAL
-from guard_integrations.langchain import GuardedChatMistralAI, MetadataCallbackHandler, RunnableInputGuard
+from guard_integrations.langchain import GuardedChatMistralAI, MetadataCallbackHandler, RunnableInputGuard, chat_models
 from guard_integrations.testing.faults import Fault
 
 BASIC = GuardPolicy.basic()
@@ -587,3 +588,20 @@ def test_tracers_get_the_rewritten_turn():
     guarded(Wire(["x"]), policy=BASIC).invoke([SystemMessage("s"), HumanMessage(ATTACK)], {"callbacks": [Tracer()]})
     assert "Ignore previous" not in repr(Tracer.runs[0].inputs)
     assert "[FILTERED]" in repr(Tracer.runs[0].inputs)
+
+
+def test_threads_that_come_first_have_the_same_guards(monkeypatch):
+    made = []
+
+    class Slow(chat_models.Guards):
+        def __init__(self, **settings):
+            made.append(self)
+            time.sleep(0.05)  # long enough for the others to come
+            super().__init__(**settings)
+
+    monkeypatch.setattr(chat_models, "Guards", Slow)
+    llm = guarded(Wire(["ok"]))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: llm._guards, range(4)))
+    assert len(made) == 1
+    assert all(each is made[0] for each in found)

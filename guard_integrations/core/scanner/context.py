@@ -7,6 +7,12 @@ __all__ = ["ContextWords"]
 
 _FIRST_UNSPACED = 0x2E80
 """From here on most scripts (Chinese, Japanese) put no space between words."""
+_STOPS = r".!?\x{3002}\x{FF01}\x{FF1F}"
+"""Those of Chinese and Japanese end a sentence also without a space behind them."""
+_GOES_ON = r"[.!?]\S|\n[ \t]*\S|[:,]\s*\n\s*"
+"""Where a sentence goes on: behind a stop without a space, on the next line, and behind what announces a blank one."""
+_SAME_SENTENCE = rf"(?:[^{_STOPS}\n]|{_GOES_ON})*(?:\n[ \t]*)?\z"
+_AFTER_WORD = rf"(?:\z|\n[ \t]*\z|(?:[^\pL\pN\[{_STOPS}\n]|{_GOES_ON}){_SAME_SENTENCE})"
 
 
 class ContextWords:
@@ -14,23 +20,27 @@ class ContextWords:
 
     Args:
         context: the words, and what they are worth.
+        in_sentence: whether a word that lowers counts in the match's own sentence alone. Whoever writes a text that is
+            to pass would only have to put "Do not be shy." before it.
     """
 
     __slots__ = ("_by", "_last", "_lowers", "_raises", "_words")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, in_sentence: bool = False) -> None:
         self._by = context.by
         self._words = context
         self._raises = _compile(context.raises)
-        self._lowers = _compile(context.lowers)
+        self._lowers = _compile(context.lowers, in_sentence=in_sentence)
         self._last: tuple[Search, Search] | None = None
 
     @staticmethod
-    def pattern(words: tuple[str, ...]) -> str:
+    def pattern(words: tuple[str, ...], *, in_sentence: bool = False) -> str:
         """What finds any of these words. The edges stand in it once, not once a word: each is hundreds of ranges."""
         groups: dict[tuple[str, str], list[str]] = {}
         for word in words:
-            groups.setdefault((_edge(word[0], r"\A"), _edge(word[-1], r"\z")), []).append(literal(word))
+            groups.setdefault((_edge(word[0], r"\A"), _after(word[-1], in_sentence=in_sentence)), []).append(
+                literal(word)
+            )
         sources = (f"{before}(?:{'|'.join(group)}){after}" for (before, after), group in groups.items())
         return f"(?i:{'|'.join(sources)})"
 
@@ -57,10 +67,17 @@ class ContextWords:
         return min(1.0, score + self._by) if raised[1] > lowered[1] else score
 
 
-def _compile(words: tuple[str, ...]) -> Search | None:
-    return compile_pattern(ContextWords.pattern(words)).search if words else None
+def _compile(words: tuple[str, ...], *, in_sentence: bool = False) -> Search | None:
+    return compile_pattern(ContextWords.pattern(words, in_sentence=in_sentence)).search if words else None
 
 
 def _edge(char: str, end: str) -> str:
     """What may stand beside this character, where a word ends there; after `[` it is a label and no word."""
     return rf"(?:{end}|[^\pL\pN\[])" if ord(char) < _FIRST_UNSPACED else ""
+
+
+def _after(char: str, *, in_sentence: bool) -> str:
+    """What may stand behind this character."""
+    if not in_sentence:
+        return _edge(char, r"\z")
+    return _AFTER_WORD if ord(char) < _FIRST_UNSPACED else _SAME_SENTENCE

@@ -89,7 +89,7 @@ class Context:
 
     Args:
         raises: words that add `by` to the score, once, whichever are there. Case does not matter.
-        lowers: words that take `by` from it, once.
+        lowers: words that take `by` from it, once; from an injection's only in the same sentence.
         by: how much; 0 to 1.
     """
 

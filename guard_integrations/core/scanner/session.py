@@ -16,7 +16,7 @@ from guard_integrations.core.scanner.candidates import Cursor, Match, Work
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.detector import Edit, Step
 from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
-from guard_integrations.core.scanner.rule import THRESHOLD
+from guard_integrations.core.scanner.rule import THRESHOLD, Rule
 from guard_integrations.core.scanner.tail import TailState
 from guard_integrations.core.scanner.utf8 import Place, decode, encode, is_word, previous_character
 from guard_integrations.core.scanner.written import Written
@@ -67,7 +67,7 @@ class RuleDetector:
         self.allowed = frozenset(text.casefold() for text in allowed)
         self.keep = max(CONTEXT + 1, rules.longest_head)
         """Characters of what has been written that a session needs."""
-        self.words = tuple(ContextWords(one.rule.context) if one.rule.context else None for one in rules.compiled)
+        self.words = tuple(_words(one.rule) for one in rules.compiled)
 
     def start(self) -> "RuleSession":
         """A session for one text."""
@@ -393,6 +393,12 @@ _SLACK: Final = 2048
 """Bytes of decided text that a session may hold before it lets go of them."""
 _FRESH: Final = -1
 """Stands for no rule: the place after a replaced match is looked at before the heads that begin there."""
+
+
+def _words(rule: Rule) -> ContextWords | None:
+    if rule.context is None:
+        return None
+    return ContextWords(rule.context, in_sentence=rule.category is Category.INJECTION)
 
 
 def _window(before: str) -> str:
