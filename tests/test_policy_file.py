@@ -186,4 +186,6 @@ def test_a_profile_is_named_where_a_file_could_be():
     shown = json.loads(RUN.invoke(app, ["policy", "show", "strict", "--json"]).stdout)["settings"]
     assert shown["profile"] == {"value": "strict", "from": "argument"}
     assert shown["injection_threshold"]["from"] == "profile strict"
-    assert RUN.invoke(app, ["policy", "show", "lax"]).exit_code == 2
+    neither = RUN.invoke(app, ["policy", "show", "lax"])
+    assert neither.exit_code == 2
+    assert "no such profile (basic, balanced, strict)" in neither.stderr

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from guard_integrations.core.policy import GuardPolicy, Profile
 from guard_integrations.core.sanitizer.names import name_detectors
-from guard_integrations.errors import GuardError
+from guard_integrations.errors import GuardError, PolicyError
 
 if TYPE_CHECKING:
     from guard_integrations.core.rotation.ring import KeyRing
@@ -30,6 +30,8 @@ def named_policy(given: str) -> GuardPolicy:
     """
     if given in get_args(Profile):
         return GuardPolicy.model_validate({"profile": given})
+    if not Path(given).exists():
+        raise PolicyError(f"{given}: there is no such file, and no such profile ({', '.join(get_args(Profile))})")
     return GuardPolicy.from_toml(Path(given))
 
 
