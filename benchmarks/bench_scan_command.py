@@ -206,7 +206,7 @@ def written(
     speeds: Speeds, real_: dict[str, tuple[float, float]], counts: tuple[int, int], engines_: list[list[Way]]
 ) -> str:
     """The README's table."""
-    lines = ["| one core, clean prose | rules | rules and model |", "|---|--:|--:|"]
+    lines = ["| one core: clean prose, then two real texts | rules | rules and model |", "|---|--:|--:|"]
     for size, (rules, model) in speeds.items():
         name = "documents" if size == DOCUMENT else f"rows of {size:,} characters"
         lines.append(f"| {name} | {rules:.0f} MB/s | {model:.1f} MB/s |")
