@@ -37,7 +37,7 @@ HOSTILE = {
     "halves": "please transfer my ",
     "attacks": ORDER,
 }
-HOSTILE_SIZES = 100_000, 10_000_000
+HOSTILE_SIZES = 100_000, 1_000_000, 10_000_000
 RULES_AIMS = {200: 4, 4_000: 40}
 """Microseconds, rules alone."""
 SCAN_AIM = {1_000: 500}
@@ -72,6 +72,14 @@ def mixed(rules: RuleSet) -> str:
     return " ".join(chance.choice(examples)[: chance.randint(3, 40)] for _ in range(20_000)) + " "
 
 
+def words(rules: RuleSet, *names: str) -> str:
+    """The words of what a few rules match, at random: each gap that may be open makes states in the engine."""
+    chance = random.Random(3)  # noqa: S311 - the same text every time
+    examples = [example for one in rules.compiled if one.rule.id in names for example in one.rule.examples]
+    each = [word for example in examples for word in example.split()]
+    return " ".join(chance.choice(each) for _ in range(20_000)) + " "
+
+
 def main() -> None:
     rules = RuleSet(rule for rule in rules_of(GuardPolicy(), "input") if rule.category == "injection")
     guard = InputSanitizer()
@@ -102,18 +110,24 @@ def main() -> None:
             if name.startswith("prose") and (aim := aims.get(len(text))) is not None:
                 print(f"  {what}: {took:.1f} µs, {verdict(took <= aim)} of {aim} µs")
     flags = {one.rule.id: Treatment(action=Action.FLAG, label=one.rule.label) for one in rules.compiled}
-    detector = RuleDetector(rules, flags)
-    for name, piece in {**HOSTILE, "beginnings, mixed": mixed(rules)}.items():
+    detector = RuleDetector(rules, flags, flood=Action.BLOCK)
+    made = {
+        "beginnings, mixed": mixed(rules),
+        "words of one rule": words(rules, "jailbreak-unrestricted"),
+        "words of one rule in Hindi": words(rules, "persona-hi"),
+        "words of three rules": words(rules, "jailbreak-unrestricted", "jailbreak-fiction", "override-pt"),
+    }
+    for name, piece in {**HOSTILE, **made}.items():
         rates = []
         for size in HOSTILE_SIZES:
-            text = (piece * (size // len(piece.encode()) + 1))[:size]
+            text = (piece * (size // len(piece) + 1))[:size]
             detector.start().feed(text[:100_000], final=True)  # compiles the rules that hit
             start = time.thread_time()
             detector.start().feed(text, final=True)
             rates.append(len(text.encode()) / 1e6 / (time.thread_time() - start))
         said = " / ".join(f"{rate:.1f}" for rate in rates)
         kept = verdict(min(rates) >= HOSTILE_AIM)
-        print(f"hostile, {name}: rules {said} MB/s at 100 KB / 10 MB, {kept} of {HOSTILE_AIM} MB/s")
+        print(f"hostile, {name}: rules {said} MB/s at 100 KB / 1 MB / 10 MB, {kept} of {HOSTILE_AIM} MB/s")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, N
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.markup import MARKUP_RULES
 from guard_integrations.core.scanner.rule import builtin_rules, load_pack, rules_of
+from guard_integrations.core.scanner.session import FLOOD_RULE
 from guard_integrations.core.toml_lines import line_of
 from guard_integrations.errors import GuardError, PolicyError
 
@@ -149,7 +150,7 @@ def _faults(policy: GuardPolicy, text: str) -> list[str]:
     """What only shows when the rules are looked at, each with the line of its setting."""
     faults: list[tuple[tuple[str, ...], str]] = []
     known = {rule.id for rule in builtin_rules()} | {*INVISIBLE_RULES, *MARKUP_RULES}
-    known |= {MODEL_RULE, HIDDEN_RULE, NESTED_RULE}
+    known |= {MODEL_RULE, HIDDEN_RULE, NESTED_RULE, FLOOD_RULE}
     for pack in policy.rule_packs:
         try:
             known |= {rule.id for rule in load_pack(pack)}

@@ -64,7 +64,7 @@ class Actions(_Frozen):
     markup: Action = Action.FILTER
     leak: Action = Action.FILTER
     invisible: Action = Action.FILTER
-    overflow: Action = Action.FILTER
+    overflow: Action = Action.BLOCK
     moderation: Action = Action.BLOCK
 
     def of(self, category: Category) -> Action:
@@ -119,7 +119,7 @@ class GuardPolicy(_Frozen):
     redact_input: bool = False
     """Whether personal data and secrets are taken out of what goes to the model, too. A vault always does."""
     max_input_chars: int = Field(default=100_000, gt=0)
-    """Input past this many characters is cut, and the cut is a finding."""
+    """Input past this many characters is a finding, and refused; with `overflow = "filter"` it is cut there."""
     injection_threshold: float = Field(default=0.5, gt=0, le=1)
     """From this score on, a text is taken for a prompt injection."""
     refusal: str = Field(default=REFUSAL, min_length=1)
@@ -269,10 +269,10 @@ def _restore(kind: type[GuardPolicy], settings: dict[str, Any]) -> GuardPolicy:
 
 
 _PROFILES: dict[str, dict[str, Any]] = {
-    "basic": {"max_input_chars": 4_000},
+    "basic": {"actions": {"overflow": Action.FILTER}, "max_input_chars": 4_000},
     "balanced": {},
     "strict": {
-        "actions": {"injection": Action.BLOCK, "secret": Action.BLOCK, "leak": Action.BLOCK, "overflow": Action.BLOCK},
+        "actions": {"injection": Action.BLOCK, "secret": Action.BLOCK, "leak": Action.BLOCK},
         "injection_threshold": 0.4,
     },
 }

@@ -51,7 +51,7 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
 
     Args:
         policy: what counts as an injection; its action for injections gives way to `on_injection`.
-        on_injection: `drop` leaves a poisoned node out, `filter` cuts the poisoned span and what follows it in its
+        on_injection: `drop` leaves a poisoned node out, and one that is too much to read, `filter` cuts the poisoned span and what follows it in its
             paragraph, which is the order that it announces (and leaves the node out when that is not enough), `flag`
             only reports, `block` refuses the whole request.
         spotlight: also puts the text, with the metadata that the model reads, between tags that it cannot forge.
@@ -94,18 +94,19 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
             stop = next((count for count, scan in enumerate(scans, 1) if scan.poisoned), len(scans))
             nodes, scans = nodes[:stop], scans[:stop]
         refused = self.on_injection in ("drop", "block")
+        left_out = [scan.poisoned if refused else scan.unread and self.on_injection == "filter" for scan in scans]
         rewritten = self._rewrite(
-            [node for node, scan in zip(nodes, scans, strict=True) if scan.changes and not (refused and scan.poisoned)],
+            [node for node, scan, out in zip(nodes, scans, left_out, strict=True) if scan.changes and not out],
             modes,
         )
         # What is poisoned across the border of two fields is not to be cut out of either.
         again = iter([] if self.on_injection == "flag" else self._scan(rewritten, modes))
         clean = iter(rewritten)
-        for node, scan in zip(nodes, scans, strict=True):
+        for node, scan, out in zip(nodes, scans, left_out, strict=True):
             kept: BaseNode | None = node
             action = "flagged" if scan.findings else "passed"
-            if refused and scan.poisoned:
-                kept, action = None, "dropped" if self.on_injection == "drop" else "blocked"
+            if out:
+                kept, action = None, "blocked" if self.on_injection == "block" else "dropped"
             elif scan.changes:
                 kept, action = next(clean), "filtered"
                 if self.on_injection != "flag" and next(again).poisoned:
@@ -140,20 +141,24 @@ class _Scan:
     """What was found in a node.
 
     Args:
-        poisoned: whether it gives orders.
+        poisoned: whether it gives orders, or is not to be read to its end.
+        unread: whether it is too much to read, and the policy refuses that.
         findings: in all its texts.
         changes: whether the policy filters, or refuses, any of it.
     """
 
     poisoned: bool
+    unread: bool
     findings: tuple[Finding, ...]
     changes: bool
 
     @classmethod
     def of(cls, results: Sequence[ScanResult]) -> "_Scan":
         findings = tuple(found for result in results for found in result.findings)
+        unread = any(found.category is Category.OVERFLOW and found.action is Action.BLOCK for found in findings)
         return cls(
-            poisoned=any(result.is_injection for result in results),
+            poisoned=unread or any(result.is_injection for result in results),
+            unread=unread,
             findings=findings,
             changes=any(found.action is not Action.FLAG for found in findings),
         )

@@ -132,7 +132,7 @@ class InputSanitizer:
         )
 
     def sanitize(self, text: str, stage: Stage = "input") -> Sanitized:
-        """Makes a text fit for the model: what the policy filters is replaced, and what is too long is cut.
+        """Makes a text fit for the model: what the policy filters is replaced, and what is too long is refused, or cut.
 
         Args:
             text: any text.
@@ -298,8 +298,16 @@ def _stage(policy: GuardPolicy, stage: Stage, vault: PseudonymVault | None, anal
     others = [rule for rule in rules if rule.category is not Category.INJECTION]
     return _Stage(
         detectors=(*((detector_of(policy, others, vault=vault, default=default),) if others else ()), *names),
-        injections=InjectionScanner(policy, detector_of(policy, orders) if orders else None, stage),
+        injections=InjectionScanner(
+            policy, detector_of(policy, orders, flood=_flood(policy)) if orders else None, stage
+        ),
     )
+
+
+def _flood(policy: GuardPolicy) -> Action:
+    """What is done with the rest of a text that is too much to scan: what stands in it may be either."""
+    asked = policy.action(Category.INJECTION), policy.action(Category.OVERFLOW)
+    return max(asked, key=list(Action).index)
 
 
 class _Known:

@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 from typing import TypeVar, get_args
 
 from guard_integrations.core.choices import require_choice
-from guard_integrations.core.findings import Sanitized, SanitizedValue
+from guard_integrations.core.findings import Action, Sanitized, SanitizedValue
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.json_stream import JsonStream
 from guard_integrations.core.sanitizer.keyed import after_key
@@ -39,12 +39,17 @@ def compiled(rules: tuple[Rule, ...]) -> RuleSet:
 
 
 def detector_of(
-    policy: GuardPolicy, rules: Iterable[Rule], *, vault: PseudonymVault | None = None, default: Strategy | None = None
+    policy: GuardPolicy,
+    rules: Iterable[Rule],
+    *,
+    vault: PseudonymVault | None = None,
+    default: Strategy | None = None,
+    flood: Action | None = None,
 ) -> RuleDetector:
-    """The rules as a detector that does what the policy says; for the rest see `treatments`."""
+    """The rules as a detector that does what the policy says; for the rest see `treatments` and `RuleDetector`."""
     chosen = tuple(rules)
     treated = treatments(policy, chosen, vault=vault, default=default)
-    return RuleDetector(compiled(chosen), treated, allowed=frozenset(policy.allow))
+    return RuleDetector(compiled(chosen), treated, allowed=frozenset(policy.allow), flood=flood)
 
 
 class OutputSanitizer:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from guard_integrations.core.findings import Finding
 from guard_integrations.core.scanner.detector import Edit
 from guard_integrations.core.scanner.engine import CompiledRule
+from guard_integrations.core.scanner.flood import Flood
 from guard_integrations.core.scanner.utf8 import Place
 
 __all__ = ["Cursor", "Match", "Work"]
@@ -48,6 +49,7 @@ class Work:
     """Matches that their validators do not let stand. What is replaced inside one cuts it short: then it may."""
     waiting: dict[int, int] = field(default_factory=dict)
     """By rule, where the match begins that its cursor has found last and that is still in the queue."""
+    flood: Flood | None = None
     tried: dict[int, int] = field(default_factory=dict)
     """By rule, the byte before which all its heads have been refused."""
 
@@ -109,13 +111,17 @@ class Cursor:
         one: the rule.
         data: the text.
         stretches: where the heads may begin, in order.
+        flood: bounds what is tried.
     """
 
-    __slots__ = ("_data", "_stretches", "one")
+    __slots__ = ("_data", "_flood", "_stretches", "one")
 
-    def __init__(self, one: CompiledRule, data: bytes, stretches: list[tuple[int, int]]) -> None:
+    def __init__(
+        self, one: CompiledRule, data: bytes, stretches: list[tuple[int, int]], flood: Flood | None = None
+    ) -> None:
         self.one = one
         self._data = data
+        self._flood = flood
         self._stretches = stretches[::-1]
 
     def next(self, at: int) -> tuple[int, int] | None:
@@ -125,7 +131,10 @@ class Cursor:
             first, last = self._stretches[-1]
             at = max(at, first)
             stop = len(self._data) if overlap is None else min(len(self._data), last + overlap)
-            if at < last and (found := self.one.find(self._data, at, stop)) is not None and found[0] < last:
+            found = self.one.find(self._data, at, stop, self._flood) if at < last else None
+            if found is not None and found[0] < last:
                 return found
+            if self._flood is not None and self._flood.over:
+                return None
             self._stretches.pop()
         return None

@@ -11,6 +11,7 @@ from guard_integrations.core.scanner.leak import LEAK_RULES
 from guard_integrations.core.scanner.markup.rules import CATEGORIES, MARKUP_RULES
 from guard_integrations.core.scanner.name_rules import NAME_RULES
 from guard_integrations.core.scanner.rule import builtin_rules, require_known, rules_in
+from guard_integrations.core.scanner.session import FLOOD_RULE
 
 __all__ = ["CatalogueEntry", "catalogue", "require_disabled_known"]
 
@@ -83,6 +84,16 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     entries += [_entry(name, *said, CATEGORIES[name], ("output",), "LLM05") for name, said in MARKUP_RULES.items()]
     entries.append(
         _entry(
+            FLOOD_RULE,
+            Severity.HIGH,
+            "Where a text holds far more of what attacks are made of than any ordinary one, its rest is one finding.",
+            Category.OVERFLOW,
+            _INPUT,
+            "LLM10",
+        )
+    )
+    entries.append(
+        _entry(
             "unsettled-text",
             Severity.HIGH,
             "A text in which filtering makes something new to filter each time is refused.",
@@ -100,7 +111,7 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
             stages=_INPUT,
             owasp="LLM10",
             languages=(),
-            rationale="A text that is longer than the policy allows is cut, and the cut is never silent.",
+            rationale="A text that is longer than the policy allows is refused, or cut, and never in silence.",
         )
     )
     return tuple(sorted(entries, key=lambda entry: (list(Category).index(entry.category), entry.id)))

@@ -5,11 +5,13 @@ Offsets in here are bytes of UTF-8.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from guard_integrations.core.findings import Category
+from guard_integrations.core.scanner.flood import Flood
 from guard_integrations.core.scanner.linear import SET_MEMORY, Search, compile_pattern, compile_set
 from guard_integrations.core.scanner.live import Live
+from guard_integrations.core.scanner.loose import loosened
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.prefilter import Kind
 from guard_integrations.core.scanner.prefilter import signs as signs_of
@@ -19,7 +21,7 @@ from guard_integrations.core.scanner.utf8 import character_length, decode, encod
 from guard_integrations.core.scanner.validators import VALIDATORS
 from guard_integrations.core.scanner.waiting import Waiting
 
-__all__ = ["CompiledRule", "RuleSet"]
+__all__ = ["CompiledRule", "RuleSet", "Stretches"]
 
 _WINDOW: Final = 8192
 """Bytes of a long text that are looked at together once a set has hit in it."""
@@ -38,12 +40,13 @@ class CompiledRule:
         order: its place among the rules of its set; the lower one's label wins where two begin together.
     """
 
-    __slots__ = ("_compiled", "_keep", "_validator", "order", "overlap", "rule", "tail")
+    __slots__ = ("_compiled", "_keep", "_loose", "_validator", "order", "overlap", "rule", "tail")
 
     def __init__(self, rule: Rule, order: int) -> None:
         self.rule = rule
         self.order = order
-        self._compiled: tuple[Search | None, Search] | None = None
+        self._compiled: tuple[Search, Search] | None = None
+        self._loose: Search | None = None
         widest = rule.head.width[1]
         self.overlap: int | None = None if rule.through or widest is None else (widest + 1) * _WIDEST
         self.tail = CompiledTail(rule) if rule.tail else None
@@ -69,20 +72,61 @@ class CompiledRule:
             return end
         return start + len(encode(value[:count])) if count else 0
 
-    def find(self, data: bytes, at: int, stop: int) -> tuple[int, int] | None:
-        """The next head that begins at `at` or later and ends by `stop`; 0 is the beginning of the text itself."""
+    def find(self, data: bytes, at: int, stop: int, flood: Flood | None = None) -> tuple[int, int] | None:
+        """The next head that begins at `at` or later and ends by `stop`; 0 is the beginning of the text itself.
+
+        Args:
+            data: the text.
+            at: the first byte at which it may begin.
+            stop: one past the last byte in which it may end.
+            flood: bounds what is tried; None is said, too, where that is too much.
+        """
         if self._compiled is None:
-            # A set says which rules a text holds: most are never looked for on their own.
-            source = _head(self.rule)
-            at_start = compile_pattern(source).match if self.rule.lead is not None else None
-            self._compiled = at_start, compile_pattern(_lead(self.rule) + source).search
+            self._compiled = self._compile()
         begins, search = self._compiled
-        if begins is None:
-            return search(data, at, stop)
-        if at == 0 and (found := begins(data, 0, stop)) is not None:
+        if self.rule.lead is not None and at == 0 and (found := begins(data, 0, stop)) is not None:
             return found
+        if self._loose is not None:
+            return self._find_loose(self._loose, begins, data, at, stop, flood)
+        if self.rule.lead is None:
+            return search(data, at, stop)
         found = search(data, previous_character(data, at), stop)
         return None if found is None else (found[0] + character_length(data[found[0]]), found[1])
+
+    def _find_loose(  # noqa: PLR0913, PLR0917 - as `find`, which is called for every match
+        self, loose: Search, begins: Search, data: bytes, at: int, stop: int, flood: Flood | None
+    ) -> tuple[int, int] | None:
+        """The first place at which what is found loosely is a match."""
+        led = self.rule.lead is not None
+        cost = self.overlap or 0
+        while at < stop:
+            # No head is wider than a window. What is looked for further than that would be so again and again.
+            further = at + _WINDOW
+            found = loose(data, previous_character(data, at) if led else at, min(stop, further + _WINDOW))
+            if found is None or (found[0] >= further and further + _WINDOW < stop):
+                at = further
+                continue
+            head = found[0] + character_length(data[found[0]]) if led else found[0]
+            if flood is not None and not flood.tries(found[1] - head, cost):
+                return None
+            if (exact := begins(data, head, stop)) is not None:
+                return exact
+            at = head + character_length(data[head])
+        return None
+
+    def _compile(self) -> tuple[Search, Search]:
+        """Only when it is first looked for: a set says which rules a text holds, and most never are on their own.
+
+        Returns:
+            What looks for the head at a place, and what looks for it, after its lead, anywhere.
+        """
+        lead, source = _lead(self.rule), _head(self.rule)
+        compiled = compile_pattern(source)
+        narrow = self.overlap is not None and self.overlap < _WINDOW
+        loose = loosened(self.rule.head) if narrow and self.rule.category is Category.INJECTION else None
+        if loose is not None:
+            self._loose = compile_pattern(f"(?U){lead}{loose}", longest=False).search
+        return compiled.match, compile_pattern(lead + source).search if lead and loose is None else compiled.search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +145,10 @@ class _Group:
             return _NO_RULES
         found = self.match(data)
         return [self.members[index] for index in found] if found else _NO_RULES
+
+
+Stretches: TypeAlias = tuple[CompiledRule, list[tuple[int, int]]]
+"""A rule, and where its heads may begin."""
 
 
 class RuleSet:
@@ -168,8 +216,14 @@ class RuleSet:
         return self._led(data, at, len(data)) is not None
 
     def stretches(
-        self, data: bytes, at: int = 0, before: Callable[[], bytes] = bytes, *, parted: bool = False
-    ) -> list[tuple[CompiledRule, list[tuple[int, int]]]]:
+        self,
+        data: bytes,
+        at: int = 0,
+        before: Callable[[], bytes] = bytes,
+        *,
+        parted: bool = False,
+        flood: Flood | None = None,
+    ) -> list[Stretches]:
         """The rules whose heads may be in the text, each with the stretches from `at` on in which they may begin.
 
         Args:
@@ -177,11 +231,12 @@ class RuleSet:
             at: where what is not decided yet begins.
             before: the context that stands before it when all is written.
             parted: whether something has been replaced there, or goes on being.
+            flood: bounds what is looked for; the stretches end where it rises.
         """
         stop = len(data)
         # Two characters before `at`, for leads and edges.
         view = data[previous_character(data, previous_character(data, at)) :] if at else data
-        found: dict[int, tuple[CompiledRule, list[tuple[int, int]]]] = {}
+        found: dict[int, Stretches] = {}
         hit: list[_Group] = []
         for group in self._groups:
             if hits := group.hits(view):
@@ -190,7 +245,10 @@ class RuleSet:
         # To look for one rule takes no longer than a pass of its group, which only says where to look.
         if stop - at >= 2 * _WINDOW and len(found) > len(hit):
             found = {order: known for order, known in found.items() if known[0].overlap is None}
-            self._windows(hit, data, at, found)
+            self._windows(hit, data, at, found, flood)
+        elif flood is not None and found and not flood.looks(len(found), stop - at, stop - at):
+            flood.at = at
+            return []
         for index in self._waits.hits(data, at, before, parted=parted or bool(found)):
             waiting = self._waiting[index]
             found[waiting.order] = waiting, [(at, stop)]
@@ -205,23 +263,28 @@ class RuleSet:
         if self._by_lines is None:
             self._by_lines = all(map(_takes_lines, self.compiled))
         # A rule may be there by its signs alone.
-        return self._by_lines and all(
-            one.find(data, start, len(data)) is None for one, places in self.stretches(data) for start, _ in places
-        )
+        if not self._by_lines:
+            return False
+        flood = Flood(len(data))
+        places = [(one, start) for one, found in self.stretches(data, flood=flood) for start, _ in found]
+        clear = flood.at is None and all(one.find(data, start, len(data), flood) is None for one, start in places)
+        return clear and not flood.over
 
     @staticmethod
-    def _windows(
-        groups: list[_Group], data: bytes, at: int, found: dict[int, tuple[CompiledRule, list[tuple[int, int]]]]
-    ) -> None:
+    def _windows(groups: list[_Group], data: bytes, at: int, found: dict[int, Stretches], flood: Flood | None) -> None:
         """The bounded rules of some groups, in the windows of a long text in which they hit."""
         overlap = max(group.overlap for group in groups)
+        unbounded = len(found)
         for start in range(at, len(data), _WINDOW):
             window = data[max(0, start - _LOOK_BACK) : start + _WINDOW + overlap]
-            where = start, min(len(data), start + _WINDOW)
+            end = min(len(data), start + _WINDOW)
             hits = {one.order: one for group in groups for one in group.hits(window)}
+            if flood is not None and not flood.looks(unbounded + len(hits), end - start, end - at):
+                flood.at = previous_character(data, start + 1)  # the beginning of a character
+                return
             for order, one in hits.items():
                 if one.overlap is not None:
-                    found.setdefault(order, (one, []))[1].append(where)
+                    found.setdefault(order, (one, []))[1].append((start, end))
 
 
 def _ends(one: CompiledRule, search: Search, data: bytes) -> bool:

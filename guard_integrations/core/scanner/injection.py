@@ -141,8 +141,9 @@ class InjectionScanner:
         found = self._rules.start().feed(f"{view.text}\n", final=True).findings
         placed = []
         for one in found:
-            start, end = view.locate(one.start, min(one.end, len(view.text)))
-            placed.append(replace(one, start=start, end=end, view=view.name, action=self._action(one.score)))
+            start, end = view.locate(min(one.start, len(view.text)), min(one.end, len(view.text)))
+            action = self._action(one.score) if one.category is Category.INJECTION else one.action
+            placed.append(replace(one, start=start, end=end, view=view.name, action=action))
         return placed
 
     def _by_model(self, view: View) -> list[Window]:
@@ -222,7 +223,7 @@ class InjectionScanner:
             start, end = one.start, one.end
             if one.category is Category.INJECTION:
                 start, end = _trimmed(text, *enclosing(spans, start, end), one)
-            edits.append(Edit(start=start, end=end, text=LABEL if one.category is Category.INJECTION else ""))
+            edits.append(Edit(start=start, end=end, text="" if one.category is Category.INVISIBLE else LABEL))
         return tuple(edits)
 
 

@@ -48,19 +48,19 @@ class Compiled:
     match: Search
 
 
-def _options(memory: int = _RULE_MEMORY) -> "re2.Options":
+def _options(memory: int = _RULE_MEMORY, *, longest: bool = True) -> "re2.Options":
     """The longest match counts; no captures; nothing on stderr."""
     options = re2.Options()
-    options.longest_match = True
+    options.longest_match = longest
     options.never_capture = True
     options.log_errors = False
     options.max_mem = memory
     return options
 
 
-def compile_pattern(source: str, memory: int = _RULE_MEMORY) -> Compiled:
-    """Compiles a pattern in RE2's own syntax; of the matches at one place the longest counts."""
-    compiled = re2.compile(source.encode(), _options(memory))
+def compile_pattern(source: str, memory: int = _RULE_MEMORY, *, longest: bool = True) -> Compiled:
+    """Compiles a pattern in RE2's own syntax; of the matches at one place the longest counts, or the first in order."""
+    compiled = re2.compile(source.encode(), _options(memory, longest=longest))
     if _DIRECT is None:
         return Compiled(_public(compiled.search), _public(compiled.match))
     unanchored, anchored = _DIRECT

@@ -13,7 +13,7 @@ from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.rarity import likely
 from guard_integrations.core.scanner.syntax import Alternatives, Characters, Edge, Node, Repeat, Sequence, parse
 
-__all__ = ["Kind", "signs"]
+__all__ = ["Kind", "is_broad", "signs"]
 
 Kind: TypeAlias = Literal["word", "inside", "foreign"]
 """Where a sign begins: with a word, anywhere, or nowhere in a text of ASCII alone. Kinds do not go into one set: inside
@@ -78,7 +78,7 @@ def _whole_or_cut(parted: _Parted) -> Node:
 def _parted(node: Node) -> _Parted:
     match node:
         case Repeat(item, low, high) if isinstance(item, Characters):
-            gap = _is_broad(item) or high is None or high > _FEW
+            gap = is_broad(item) or high is None or high > _FEW
             return (None, Repeat(item, min(low, _FEW), min(low, _FEW))) if gap else (node, None)
         case Repeat(item, low, _):
             whole, cut = _parted(item)
@@ -112,7 +112,8 @@ def _is_repeated(node: Node) -> bool:
     return isinstance(node, Repeat) and isinstance(node.item, Characters)
 
 
-def _is_broad(characters: Characters) -> bool:
+def is_broad(characters: Characters) -> bool:
+    """Whether these are so many characters that a repetition of them is a gap."""
     many = sum(high - low + 1 for low, high in characters.ranges) > _FEW
     return characters != _SPACE and (characters.negated or many)
 

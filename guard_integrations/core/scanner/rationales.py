@@ -4,6 +4,7 @@ from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, N
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.markup import MARKUP_RULES
 from guard_integrations.core.scanner.rule import builtin_rules
+from guard_integrations.core.scanner.session import FLOOD_RULE
 
 __all__ = ["rationales"]
 
@@ -15,5 +16,6 @@ def rationales() -> dict[str, str]:
         **{rule: why for rule, (_, why) in (*INVISIBLE_RULES.items(), *MARKUP_RULES.items())},
         MODEL_RULE: "The local model takes this for an order to the assistant.",
         HIDDEN_RULE: "Text in characters that nobody sees is meant for the model alone.",
+        FLOOD_RULE: "From here on the text holds more of what attacks are made of than is looked at one by one.",
         NESTED_RULE: "What is encoded again and again cannot be read to its end.",
     }

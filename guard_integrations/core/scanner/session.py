@@ -15,15 +15,19 @@ from guard_integrations.core.findings import Action, Category, Finding, Severity
 from guard_integrations.core.scanner.candidates import Cursor, Match, Work
 from guard_integrations.core.scanner.context import ContextWords
 from guard_integrations.core.scanner.detector import Edit, Step
-from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
+from guard_integrations.core.scanner.engine import CompiledRule, RuleSet, Stretches
+from guard_integrations.core.scanner.flood import Flood
 from guard_integrations.core.scanner.rule import THRESHOLD, Rule
 from guard_integrations.core.scanner.tail import TailState
 from guard_integrations.core.scanner.utf8 import Place, decode, encode, is_word, previous_character
 from guard_integrations.core.scanner.written import Written
 
-__all__ = ["MAX_VALUE", "RuleDetector", "Treatment"]
+__all__ = ["FLOOD_RULE", "MAX_VALUE", "RuleDetector", "Treatment"]
 
-Hits: TypeAlias = list[tuple[CompiledRule, list[tuple[int, int]]]]
+Hits: TypeAlias = list[Stretches]
+
+FLOOD_RULE: Final = "too-much-to-scan"
+"""The rule id of the rest of a text from the place on where there was more to look for than ordinary text ever holds."""
 
 _WORD: Final = "".join(char for char in map(chr, range(0x530)) if char.isalnum())
 """Letters and digits of the scripts that part words by spaces; the rest of a word is cut off by them."""
@@ -57,12 +61,20 @@ class RuleDetector:
         rules: the compiled rules.
         treatments: what is done with each rule's matches, by its id.
         allowed: values that are never a finding; compared whole, regardless of case.
+        flood: what is done with the rest of a text that holds too much to look for; without it all is looked for. A
+            session is then fed the whole text at once.
     """
 
     def __init__(
-        self, rules: RuleSet, treatments: Mapping[str, Treatment], *, allowed: frozenset[str] = frozenset()
+        self,
+        rules: RuleSet,
+        treatments: Mapping[str, Treatment],
+        *,
+        allowed: frozenset[str] = frozenset(),
+        flood: Action | None = None,
     ) -> None:
         self.rules = rules
+        self.flood = flood
         self.treatments = tuple(treatments[one.rule.id] for one in rules.compiled)
         self.allowed = frozenset(text.casefold() for text in allowed)
         self.keep = max(CONTEXT + 1, rules.longest_head)
@@ -140,16 +152,22 @@ class RuleSession:
         parted = bool(self._open) or self._fresh >= 0
         if self._open:
             hold = self._swallow(hold, edits, findings, final=final)
-        found = rules.stretches(data, scan, self._context, parted=parted) if hold > scan else []
+        flood = None if self._detector.flood is None else Flood(len(data))
+        found: Hits = []
+        if hold > scan:
+            found = rules.stretches(data, scan, self._context, parted=parted, flood=flood)
         if found or self._fresh >= 0:
             place = Place(data, scan, self._decided)
-            work = Work(data=data, place=place, edits=edits, findings=findings, final=final, hold=hold)
+            work = Work(data=data, place=place, edits=edits, findings=findings, final=final, hold=hold, flood=flood)
             self._scan = self._decide(found, work)
             self._decided = place.of(self._scan)
         elif hold > scan:
             passed = data[scan:hold]
             self._decided += len(passed) if passed.isascii() else len(decode(passed))
             self._scan = hold
+        if flood is not None and flood.at is not None and self._detector.flood is not None:
+            start = len(decode(data[: flood.at]))
+            findings.append(_overflow(FLOOD_RULE, start, self._total, self._detector.flood))
         if self._scan > _SLACK and not final:
             self._forget()
         return Step(self._decided, tuple(edits), tuple(findings)) if edits or findings else Step(self._decided)
@@ -190,6 +208,7 @@ class RuleSession:
             How far everything is decided: the hold, or a place before it that needs more text.
         """
         self._queue(hits, work)
+        self._stop_at_flood(self._scan, work)
         beside = -1
         while work.queue and work.queue[0][0] < work.hold:
             match = work.pop()
@@ -202,9 +221,13 @@ class RuleSession:
                     beside = start
             elif start < tried:
                 work.advance(order, tried)
-            elif (judged := self._judge(match, work)) is not None and not self._take(*judged, work):
-                to = work.decided(judged[0].head)
-                break
+            elif (judged := self._judge(match, work)) is not None:
+                if not self._take(*judged, work):
+                    to = work.decided(judged[0].head)
+                    break
+                if work.flood is not None:
+                    work.flood.matches(start)
+            self._stop_at_flood(start, work)
         else:
             to = work.decided(work.hold)
         if to <= beside and self._fresh < 0:
@@ -212,13 +235,20 @@ class RuleSession:
             self._fresh = beside
         return to
 
+    @staticmethod
+    def _stop_at_flood(start: int, work: Work) -> None:
+        """Where there has been too much to look for, what begins from here on is not looked at."""
+        if work.flood is not None and work.flood.over:
+            work.flood.at = start if work.flood.at is None else min(start, work.flood.at)
+            work.queue.clear()
+
     def _queue(self, hits: Hits, work: Work) -> None:
         """The place beside what was replaced last, and the first head of each rule."""
         if self._fresh >= 0:
             work.push(self._fresh, _FRESH, self._fresh, self._fresh)
         for one, stretches in hits:
             if one.order not in self._open:
-                work.cursors[one.order] = Cursor(one, work.data, stretches)
+                work.cursors[one.order] = Cursor(one, work.data, stretches, work.flood)
                 work.advance(one.order, max(self._scan, self._next.get(one.order, 0)))
 
     def _judge(self, match: Match, work: Work) -> tuple[Match, float] | None:
