@@ -83,6 +83,11 @@ class ScanResult:
     injection_score: float = 0.0
     is_injection: bool = False
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the text is too much to scan, and the policy refuses that: what its rest holds is not known."""
+        return any(found.category is Category.OVERFLOW and found.action is Action.BLOCK for found in self.findings)
+
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdict and the findings, no text."""
         verdict = "an injection" if self.is_injection else "no injection"

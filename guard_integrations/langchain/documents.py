@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.base import RunnableSerializable
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from guard_integrations.core.findings import Action, Category, Finding
+from guard_integrations.core.findings import Action, Finding
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.orders import sanitize_document
@@ -31,8 +31,8 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
 
     Args:
         policy: what to look for and what to do about it.
-        on_injection: "drop" leaves out a document that carries an injection, or is too much to read, "filter" takes the injection out,
-            with the order that follows it in its paragraph, "flag" only says so, "block" refuses.
+        on_injection: "drop" leaves out a document that carries an injection, or is too much to read, "filter" takes
+            the injection out, with the order that follows it in its paragraph, "flag" only says so, "block" refuses.
         spotlight: puts each text into a tag that it cannot forge, so that the prompt can say where it ends.
 
     Raises:
@@ -103,7 +103,7 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
 
     def _is_left_out(self, sanitizer: InputSanitizer, document: Document) -> bool:
         scans = (sanitizer.scan(text, "document") for text in _texts(document.page_content, document.metadata))
-        return any(scan.is_injection or any(map(_is_unread, scan.findings)) for scan in scans)
+        return any(scan.is_injection or scan.is_unread for scan in scans)
 
     def _sanitizer(self) -> tuple[InputSanitizer, str]:
         # A copy with another policy carries this attribute over: what was made is for these settings only.
@@ -114,10 +114,6 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
             policy = self.policy.model_copy(update={"actions": actions})
             self._made = (settings, InputSanitizer(policy), policy.fingerprint)
         return self._made[1], self._made[2]
-
-
-def _is_unread(finding: Finding) -> bool:
-    return finding.category is Category.OVERFLOW and finding.action is Action.BLOCK
 
 
 class _GuardedRetriever(BaseRetriever):

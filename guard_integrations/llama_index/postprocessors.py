@@ -51,9 +51,9 @@ class InjectionGuardNodePostprocessor(TextGuardNodePostprocessor):
 
     Args:
         policy: what counts as an injection; its action for injections gives way to `on_injection`.
-        on_injection: `drop` leaves a poisoned node out, and one that is too much to read, `filter` cuts the poisoned span and what follows it in its
-            paragraph, which is the order that it announces (and leaves the node out when that is not enough), `flag`
-            only reports, `block` refuses the whole request.
+        on_injection: `drop` leaves a poisoned node out, and one that is too much to read, `filter` cuts the poisoned
+            span and what follows it in its paragraph, which is the order that it announces (and leaves the node out
+            when that is not enough), `flag` only reports, `block` refuses the whole request.
         spotlight: also puts the text, with the metadata that the model reads, between tags that it cannot forge.
         non_text: what happens to images, audio and video.
         annotate: writes into the metadata of each node that hit, which rules did, without content.
@@ -155,7 +155,7 @@ class _Scan:
     @classmethod
     def of(cls, results: Sequence[ScanResult]) -> "_Scan":
         findings = tuple(found for result in results for found in result.findings)
-        unread = any(found.category is Category.OVERFLOW and found.action is Action.BLOCK for found in findings)
+        unread = any(result.is_unread for result in results)
         return cls(
             poisoned=unread or any(result.is_injection for result in results),
             unread=unread,
