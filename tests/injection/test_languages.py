@@ -110,28 +110,14 @@ ATTACKS = {
     f"{language}-{kind}": pair for language, pairs in SENTENCES.items() for kind, pair in zip(KINDS, pairs, strict=True)
 }
 
-# What the rules do not reach yet. An entry that has come to pass fails here, and goes.
-MISSED = {f"{language}-concealment" for language in SENTENCES if language != "English"}
-FALSE_ALARMS = {
-    "Turkish-extraction",
-    "Arabic-extraction",
-    "Hindi-extraction",
-    "romanised Hindi-extraction",
-    "romanised Hindi-persona",
-    "Japanese-extraction",
-    "Korean-extraction",
-}
+
+@pytest.mark.parametrize("stage", ["input", "document"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_found(name, stage):
+    assert GUARD.scan(ATTACKS[name][0], stage=stage).is_injection
 
 
-def cases(known):
-    return [pytest.param(name, marks=pytest.mark.xfail(strict=True)) if name in known else name for name in ATTACKS]
-
-
-@pytest.mark.parametrize("name", cases(MISSED))
-def test_an_attack_is_found(name):
-    assert GUARD.scan(ATTACKS[name][0]).is_injection
-
-
-@pytest.mark.parametrize("name", cases(FALSE_ALARMS))
-def test_its_twin_passes(name):
-    assert not GUARD.scan(ATTACKS[name][1]).findings
+@pytest.mark.parametrize("stage", ["input", "document"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_its_twin_passes(name, stage):
+    assert not GUARD.scan(ATTACKS[name][1], stage=stage).findings
