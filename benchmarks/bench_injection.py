@@ -17,7 +17,8 @@ from guard_integrations.core.scanner.classifier import Classifier
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.normalise import views
 from guard_integrations.core.scanner.rule import rules_of
-from guard_integrations.core.scanner.session import RuleDetector, Treatment
+from guard_integrations.core.scanner.session import RuleDetector
+from guard_integrations.core.scanner.treatment import Treatment
 
 PROSE = (
     "The committee met on Tuesday to discuss the new timetable, and most of its members agreed that the trains should "

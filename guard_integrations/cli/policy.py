@@ -16,11 +16,11 @@ from guard_integrations.cli.explain import Explained, explained, show_explained
 from guard_integrations.cli.target import POLICY_HELP, named_policy
 from guard_integrations.core.findings import Category, Stage
 from guard_integrations.core.policy import GuardPolicy, Profile
-from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, NESTED_RULE
+from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.markup import MARKUP_RULES
+from guard_integrations.core.scanner.overflow import FLOOD_RULE, NESTED_RULE
 from guard_integrations.core.scanner.rule import builtin_rules, load_pack, rules_of
-from guard_integrations.core.scanner.session import FLOOD_RULE
 from guard_integrations.core.toml_lines import line_of
 from guard_integrations.errors import GuardError, PolicyError
 

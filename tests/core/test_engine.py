@@ -12,10 +12,11 @@ from dead_sets import dead_sets
 
 from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
 from guard_integrations.core.findings import Action
-from guard_integrations.core.scanner import linear, session
+from guard_integrations.core.scanner import linear, resolver
 from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
 from guard_integrations.core.scanner.rule import Context, Rule, Run, load_pack, rules_of
-from guard_integrations.core.scanner.session import MAX_VALUE, RuleDetector, Treatment
+from guard_integrations.core.scanner.session import RuleDetector
+from guard_integrations.core.scanner.treatment import MAX_VALUE, Treatment
 
 BASIC_IN, BASIC_OUT = InputSanitizer(GuardPolicy.basic()), OutputSanitizer(GuardPolicy.basic())
 
@@ -216,7 +217,7 @@ def test_a_block_says_rules_and_not_the_text():
 
 
 def test_too_many_matches_are_refused(monkeypatch):
-    monkeypatch.setattr(session, "MAX_MATCHES", 50)
+    monkeypatch.setattr(resolver, "MAX_MATCHES", 50)
     text = "a@b.co " * 60
     assert OutputSanitizer().sanitize(text[: 7 * 50]).text == "[EMAIL] " * 50
     with pytest.raises(GuardBlocked) as caught:

@@ -13,7 +13,8 @@ from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.pattern import Pattern
 from guard_integrations.core.scanner.prefilter import signs
 from guard_integrations.core.scanner.rule import rules_of
-from guard_integrations.core.scanner.session import RuleDetector, Treatment
+from guard_integrations.core.scanner.session import RuleDetector
+from guard_integrations.core.scanner.treatment import Treatment
 from guard_integrations.core.scanner.utf8 import encode
 
 RULES = [

@@ -9,7 +9,8 @@ from guard_integrations import PolicyError
 from guard_integrations.core.findings import Action
 from guard_integrations.core.scanner.engine import RuleSet
 from guard_integrations.core.scanner.rule import builtin_rules, load_pack
-from guard_integrations.core.scanner.session import RuleDetector, Treatment
+from guard_integrations.core.scanner.session import RuleDetector
+from guard_integrations.core.scanner.treatment import Treatment
 
 RULES = builtin_rules()
 

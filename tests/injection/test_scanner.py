@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from test_normalise import DISGUISES, ORDER
 
 from guard_integrations import Action, Category, GuardBlocked, GuardPolicy, OutputSanitizer, PolicyError
-from guard_integrations.core.sanitizer.input import UNSETTLED_RULE, InputSanitizer
+from guard_integrations.core.sanitizer.input import InputSanitizer
 from guard_integrations.core.sanitizer.orders import sanitize_document, sanitize_documents
 from guard_integrations.core.scanner.classifier import BUCKETS, Classifier, bags
-from guard_integrations.core.scanner.injection import HIDDEN_RULE, LABEL, MODEL_RULE, NESTED_RULE
+from guard_integrations.core.scanner.injection import HIDDEN_RULE, LABEL, MODEL_RULE
+from guard_integrations.core.scanner.overflow import NESTED_RULE, UNSETTLED_RULE
 from guard_integrations.core.scanner.sentences import LONGEST, enclosing, sentences
 
 GUARD = InputSanitizer()

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from guard_integrations.core.choices import require_choice
 from guard_integrations.core.events import EventKind, GuardEvent, emit
-from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Severity, Stage
+from guard_integrations.core.findings import Action, Category, Finding, Sanitized, ScanResult, Stage
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.names import name_detectors
 from guard_integrations.core.sanitizer.output import detector_of
@@ -19,13 +19,12 @@ from guard_integrations.core.scanner.catalogue import require_disabled_known
 from guard_integrations.core.scanner.detector import Clearing, Detector, Step
 from guard_integrations.core.scanner.injection import MODEL_RULE, Examined, InjectionScanner
 from guard_integrations.core.scanner.names import Analyzer
+from guard_integrations.core.scanner.overflow import LENGTH_RULE, UNSETTLED_RULE, overflow
 from guard_integrations.core.scanner.rule import rules_of
 from guard_integrations.errors import PolicyError
 
-__all__ = ["UNSETTLED_RULE", "InputSanitizer"]
+__all__ = ["InputSanitizer"]
 
-UNSETTLED_RULE: Final = "unsettled-text"
-"""The rule id of a text that could not be filtered to its end; it is refused, whatever the policy says of overflows."""
 _MOST_ROUNDS: Final = 8
 _TOGETHER: Final = 32
 """Texts that the model reads in one go: more take no less time."""
@@ -246,7 +245,7 @@ class InputSanitizer:
             clean = one.feed(text, final=True)
             findings.update(_placed(found, passes) for found in one.findings)
             if len(clean) > limit and on_overflow is not Action.FLAG:
-                here = _placed(_overflow(limit, limit, on_overflow), [*passes, one]).start
+                here = _placed(overflow(LENGTH_RULE, limit, limit, on_overflow), [*passes, one]).start
                 cut = here if cut is None else min(cut, here)
                 clean = clean[:limit]
             passes.append(one)
@@ -254,9 +253,11 @@ class InputSanitizer:
                 break
             text = clean
         else:
-            findings.add(_unsettled(length))
+            # What was filtered made something new each time: hostile, or a rule whose label is a match. Nobody knows
+            # what is left in it.
+            findings.add(overflow(UNSETTLED_RULE, 0, length, Action.BLOCK))
         if cut is not None:
-            findings.add(_overflow(cut, length, on_overflow))
+            findings.add(overflow(LENGTH_RULE, cut, length, on_overflow))
         found = tuple(sorted(findings, key=attrgetter("start", "end", "rule")))
         score = max([score, *(one.score for one in found if one.category is Category.INJECTION)])
         return text, found, score
@@ -332,27 +333,3 @@ def _placed(finding: Finding, passes: list[Pass]) -> Finding:
     for earlier in reversed(passes):
         start, end = earlier.origin(start, end)
     return replace(finding, start=start, end=end)
-
-
-def _unsettled(length: int) -> Finding:
-    """What has been filtered makes something new to filter each time: hostile, or a rule whose label is a match."""
-    return Finding(
-        rule=UNSETTLED_RULE,
-        category=Category.OVERFLOW,
-        severity=Severity.HIGH,
-        start=0,
-        end=length,
-        # Nobody knows what is left in it.
-        action=Action.BLOCK,
-    )
-
-
-def _overflow(start: int, end: int, action: Action) -> Finding:
-    return Finding(
-        rule="input-too-long",
-        category=Category.OVERFLOW,
-        severity=Severity.LOW,
-        start=start,
-        end=end,
-        action=action,
-    )

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from guard_integrations.core.findings import Action, Category
 from guard_integrations.core.policy import GuardPolicy, Strategy
 from guard_integrations.core.sanitizer.vault import PseudonymVault
-from guard_integrations.core.scanner.session import Treatment
+from guard_integrations.core.scanner.treatment import Treatment
 from guard_integrations.errors import PolicyError
 
 __all__ = ["REPLACED", "treatments"]

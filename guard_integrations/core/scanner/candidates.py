@@ -37,12 +37,16 @@ class Work:
     """What is being decided."""
 
     data: bytes
+    scan: int
+    """Heads that begin before this byte are decided."""
+    total: int
+    """Characters of the text that have come in."""
     place: Place
-    edits: list[Edit]
-    findings: list[Finding]
     final: bool
     hold: int
     """The place from which on more text may change things."""
+    edits: list[Edit] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     queue: list[Match] = field(default_factory=list)
     cursors: dict[int, "Cursor"] = field(default_factory=dict)
     refused: list[Match] = field(default_factory=list)

@@ -5,13 +5,13 @@ from typing import get_args
 
 from guard_integrations.core.findings import Category, Severity, Stage
 from guard_integrations.core.policy import GuardPolicy, Profile
-from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, NESTED_RULE
+from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.leak import LEAK_RULES
 from guard_integrations.core.scanner.markup.rules import CATEGORIES, MARKUP_RULES
 from guard_integrations.core.scanner.name_rules import NAME_RULES
+from guard_integrations.core.scanner.overflow import FLOOD_RULE, LENGTH_RULE, NESTED_RULE, UNSETTLED_RULE
 from guard_integrations.core.scanner.rule import builtin_rules, require_known, rules_in
-from guard_integrations.core.scanner.session import FLOOD_RULE
 
 __all__ = ["CatalogueEntry", "catalogue", "require_disabled_known"]
 
@@ -94,7 +94,7 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     )
     entries.append(
         _entry(
-            "unsettled-text",
+            UNSETTLED_RULE,
             Severity.HIGH,
             "A text in which filtering makes something new to filter each time is refused.",
             Category.OVERFLOW,
@@ -104,7 +104,7 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     )
     entries.append(
         CatalogueEntry(
-            id="input-too-long",
+            id=LENGTH_RULE,
             category=Category.OVERFLOW,
             severity=Severity.LOW,
             profiles=("basic", *_OUTSIDE_BASIC),

@@ -1,9 +1,17 @@
 """Words beside a match that make it more or less likely."""
 
-from guard_integrations.core.scanner.linear import Search, compile_pattern, literal
-from guard_integrations.core.scanner.rule import THRESHOLD, Context
+from typing import Final, Self
 
-__all__ = ["ContextWords"]
+from guard_integrations.core.findings import Category
+from guard_integrations.core.scanner.linear import Search, compile_pattern, literal
+from guard_integrations.core.scanner.rule import THRESHOLD, Context, Rule
+
+__all__ = ["CONTEXT", "ContextWords", "context_window"]
+
+CONTEXT: Final = 64
+"""Characters to the left of a match in which context words count."""
+_WORD: Final = "".join(char for char in map(chr, range(0x530)) if char.isalnum())
+"""Letters and digits of the scripts that part words by spaces; the rest of a word is cut off by them."""
 
 _FIRST_UNSPACED = 0x2E80
 """From here on most scripts (Chinese, Japanese) put no space between words."""
@@ -32,6 +40,13 @@ class ContextWords:
         self._raises = _compile(context.raises)
         self._lowers = _compile(context.lowers, in_sentence=in_sentence)
         self._last: tuple[Search, Search] | None = None
+
+    @classmethod
+    def of(cls, rule: Rule) -> Self | None:
+        """The words of a rule, where it has any. An attack is excused in its own sentence only."""
+        if rule.context is None:
+            return None
+        return cls(rule.context, in_sentence=rule.category is Category.INJECTION)
 
     @staticmethod
     def pattern(words: tuple[str, ...], *, in_sentence: bool = False) -> str:
@@ -65,6 +80,18 @@ class ContextWords:
             self._last = compile_pattern(raises).match, compile_pattern(lowers).match
         raised, lowered = (match(data, 0, len(data)) or (0, 0) for match in self._last)
         return min(1.0, score + self._by) if raised[1] > lowered[1] else score
+
+
+def context_window(before: str) -> str:
+    """The characters in which context words count, without the end of a word that begins before them.
+
+    Args:
+        before: what stands before a match, one character more than `CONTEXT` where there are so many.
+    """
+    window = before[-CONTEXT:]
+    if len(before) == len(window) or not (before[-CONTEXT - 1].isalnum() or before[-CONTEXT - 1] == "["):
+        return window
+    return window.lstrip(_WORD)
 
 
 def _compile(words: tuple[str, ...], *, in_sentence: bool = False) -> Search | None:

@@ -12,10 +12,11 @@ from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.scanner.classifier import Classifier, Window
 from guard_integrations.core.scanner.detector import Edit, Step
 from guard_integrations.core.scanner.normalise import View, Views, views
+from guard_integrations.core.scanner.overflow import NESTED_RULE, overflow
 from guard_integrations.core.scanner.sentences import enclosing, sentences
 from guard_integrations.core.scanner.session import RuleDetector
 
-__all__ = ["HIDDEN_RULE", "LABEL", "MODEL_RULE", "NESTED_RULE", "SAME_WORDS", "Examined", "InjectionScanner"]
+__all__ = ["HIDDEN_RULE", "LABEL", "MODEL_RULE", "SAME_WORDS", "Examined", "InjectionScanner"]
 
 LABEL: Final = "[FILTERED]"
 """What stands in place of an injection."""
@@ -23,8 +24,6 @@ MODEL_RULE: Final = "injection-model"
 """The rule id of what only the model found; a policy can disable it like any rule."""
 HIDDEN_RULE: Final = "hidden-text"
 """The rule id of text in characters that nobody sees."""
-NESTED_RULE: Final = "too-much-encoding"
-"""The rule id of a text that could not be decoded to its end."""
 
 _ROUNDING: Final = 1e-9
 _HIDING: Final = ("tags", "selectors")
@@ -203,15 +202,8 @@ class InjectionScanner:
 
     def _nested(self, end: int) -> Finding:
         asked = self._policy.action(Category.OVERFLOW)
-        return Finding(
-            rule=NESTED_RULE,
-            category=Category.OVERFLOW,
-            severity=Severity.HIGH,
-            start=0,
-            end=end,
-            # Nothing can be cut off that would leave the rest known.
-            action=asked if asked is Action.FLAG else Action.BLOCK,
-        )
+        # Nothing can be cut off that would leave the rest known.
+        return overflow(NESTED_RULE, 0, end, asked if asked is Action.FLAG else Action.BLOCK)
 
     def _edits(self, text: str, findings: list[Finding]) -> tuple[Edit, ...]:
         filtered = [one for one in findings if one.action is Action.FILTER]

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from guard_integrations.core.findings import Action, Finding
 from guard_integrations.core.scanner.detector import Edit, Step
 from guard_integrations.core.scanner.name_rules import NAME_RULES
-from guard_integrations.core.scanner.session import Treatment
+from guard_integrations.core.scanner.treatment import Treatment
 
 __all__ = ["MAX_PARAGRAPH", "Analyzer", "NameDetector"]
 

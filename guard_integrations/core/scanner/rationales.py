@@ -1,10 +1,10 @@
 """Why each rule is there, for reports."""
 
-from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE, NESTED_RULE
+from guard_integrations.core.scanner.injection import HIDDEN_RULE, MODEL_RULE
 from guard_integrations.core.scanner.invisible import INVISIBLE_RULES
 from guard_integrations.core.scanner.markup import MARKUP_RULES
+from guard_integrations.core.scanner.overflow import FLOOD_RULE, NESTED_RULE
 from guard_integrations.core.scanner.rule import builtin_rules
-from guard_integrations.core.scanner.session import FLOOD_RULE
 
 __all__ = ["rationales"]
 
