@@ -2,7 +2,7 @@
 
 import os
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 __all__ = ["Forkable", "keep_through_forks"]
 
@@ -14,16 +14,17 @@ class Forkable(Protocol):
         """Makes them anew; called in the child, before anything else runs there."""
 
 
-_KEPT: WeakSet[Forkable] = WeakSet()
+_KEPT: WeakKeyDictionary[Forkable, None] = WeakKeyDictionary()
 
 
 def keep_through_forks(thing: Forkable) -> None:
     """Has `thing.after_fork` called in each child, as long as it lives."""
-    _KEPT.add(thing)
+    _KEPT[thing] = None
 
 
 def _after_fork() -> None:
-    for thing in list(_KEPT):
+    # The newest first: a ring's lock must be free before the state that it shares, made before it, starts its thread.
+    for thing in reversed(list(_KEPT)):
         thing.after_fork()
 
 

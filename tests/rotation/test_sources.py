@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from guard_integrations import (
     MissingKeyError,
 )
 from guard_integrations.core.events import EventKind
+from guard_integrations.core.forks import keep_through_forks
 from guard_integrations.core.rotation.auth import KeyRingAuth
 from guard_integrations.core.rotation.keys import as_keys
 from guard_integrations.core.rotation.refresh import LEAST_INTERVAL
@@ -229,6 +231,33 @@ def test_a_fork_in_the_middle_of_everything_leaves_the_child_a_ring_that_works(c
                 os._exit(0)
             finally:
                 os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+class SharedThroughForks:
+    """A shared state that asks its ring, as soon as there is a child, what it knows."""
+
+    def __init__(self):
+        self.ring = None
+        keep_through_forks(self)
+
+    def attach(self, ring):
+        self.ring = ring
+
+    def after_fork(self):
+        if self.ring._lock.locked():
+            os._exit(1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_in_a_forked_child_a_ring_is_free_before_the_state_that_it_shares_asks_it(clock):
+    rings = [KeyRing([A], shared=SharedThroughForks(), clock=clock) for _ in range(8)]
+    with contextlib.ExitStack() as held:
+        for ring in rings:
+            held.enter_context(ring._lock)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 
 

@@ -1,32 +1,21 @@
 """The key ring: which API key a request may use now. A pure state machine; the clock is injected, nothing waits here."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from math import inf
 from typing import TYPE_CHECKING, Self, Unpack
-from weakref import WeakSet
 
 from pydantic import GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit, observed
+from guard_integrations.core.forks import keep_through_forks
+from guard_integrations.core.rotation.health import Cooldowns, Key, Workspace, fingerprint, workspace_fingerprint
 from guard_integrations.core.rotation.keys import ApiKey, Unpicklable, as_keys
-from guard_integrations.core.rotation.state import (
-    PREFERRED,
-    Key,
-    KeyStatus,
-    Lease,
-    Rest,
-    RingSettings,
-    SharedState,
-    Workspace,
-    doubled,
-    fingerprint,
-    workspace_fingerprint,
-)
+from guard_integrations.core.rotation.selection import PREFERRED, Wish, choose
+from guard_integrations.core.rotation.state import KeyStatus, Lease, Rest, RingSettings, SharedState
 from guard_integrations.errors import KeysExhausted, PolicyError
 
 if TYPE_CHECKING:
@@ -35,13 +24,6 @@ if TYPE_CHECKING:
     from guard_integrations.core.rotation.sources import KeySource
 
 __all__ = ["KeyRing"]
-
-DEATH_FAILURES = 3
-"""A key is not called dead before it has failed this often, however long apart."""
-THROTTLE = 1.0
-"""Seconds a workspace rests after its first 429 that names no time; doubled each time in a row."""
-LEAST_THROTTLE = 0.05
-"""The same where the server does name one: it keeps `Retry-After: 0` from becoming a busy loop."""
 
 
 class KeyRing(Unpicklable):
@@ -88,9 +70,7 @@ class KeyRing(Unpicklable):
         self.max_wait = max_wait
         self.refresher: Refresher | None = None
         self._rotation_interval = rotation_interval
-        self._cooldown = cooldown
-        self._max_cooldown = max_cooldown
-        self._dead_after = dead_after
+        self._cooldowns = Cooldowns(first=cooldown, most=max_cooldown, dead_after=dead_after)
         self._overlap = overlap
         self.clock = clock
         self._lock = threading.Lock()
@@ -100,7 +80,7 @@ class KeyRing(Unpicklable):
         self._current = self._keys[0]
         self._rotated_at = clock()
         self._shared = shared
-        _RINGS.add(self)
+        keep_through_forks(self)
         if shared is not None:
             shared.attach(self)
 
@@ -184,14 +164,16 @@ class KeyRing(Unpicklable):
         with self._lock:
             now = self.clock()
             due = now - self._rotated_at >= self._rotation_interval
-            best, rank, soonest = self._search(now, due=due, tried=tried, refused=refused, prefer=prefer)
+            wish = Wish(tried, refused, prefer)
+            choice = choose(self._keys, self._keys.index(self._current) + due, now, wish, due=due)
+            best = choice.key
             if best is None:
-                return soonest - now if soonest < inf else None
+                return choice.soonest - now if choice.soonest < inf else None
             rotated = False
             if best.failures:
-                best.probe_until = now + self._cooldown
+                best.probe_until = now + self._cooldowns.first
             elif (
-                rank != PREFERRED
+                choice.rank != PREFERRED
                 and best.retires_at == inf
                 and (due or self._current.ready_at() > now or self._current.failures)
             ):
@@ -230,13 +212,7 @@ class KeyRing(Unpicklable):
             if key is None or lease.epoch[0] != key.epoch:
                 return
             now = self.clock()
-            key.fail(now)
-            died = not key.dead and key.failures >= DEATH_FAILURES and now - key.first_failure >= self._dead_after
-            key.dead = key.dead or died
-            seconds = self._max_cooldown if key.dead else doubled(self._cooldown, key.failures, self._max_cooldown)
-            key.until = max(key.until, now + seconds)
-            if key.retires_at < inf:
-                key.retires_at = now
+            died, seconds = key.refuse(now, self._cooldowns)
             rest = key.rest(now)
         self._share(rest)
         _tell(EventKind.KEY_DIED if died else EventKind.KEY_COOLED, lease.label, duration=seconds)
@@ -256,15 +232,10 @@ class KeyRing(Unpicklable):
             workspace = key.workspace
             fresh = lease.epoch[1] == workspace.epoch
             if fresh:
-                workspace.epoch += 1
-                workspace.strikes += 1
+                workspace.strike()
             elif retry_after is None:
                 return
-            base = THROTTLE if retry_after is None else LEAST_THROTTLE
-            seconds = max(doubled(base, workspace.strikes, self._max_cooldown), retry_after or 0.0)
-            seconds = min(seconds, self._max_cooldown)
-            longer = now + seconds > workspace.until
-            workspace.until = max(workspace.until, now + seconds)
+            longer, seconds = workspace.throttle(now, retry_after, self._cooldowns.most)
             rest = workspace.rest(now)
         if longer:
             self._share(rest)
@@ -353,18 +324,13 @@ class KeyRing(Unpicklable):
         with self._lock:
             now = self.clock()
             for key in self._keys:
-                rest = told.get(key.fingerprint)
-                if rest is not None and now + rest.seconds > key.until:
-                    key.until = now + min(rest.seconds, self._max_cooldown)
-                    if rest.times > key.failures or rest.dead > key.dead:
-                        key.fail(now)
-                        key.failures, key.dead = max(key.failures, rest.times), key.dead or rest.dead
-                rest = told.get(key.workspace.fingerprint)
-                if rest is not None and now + rest.seconds > key.workspace.until:
-                    key.workspace.until = now + min(rest.seconds, self._max_cooldown)
-                    if rest.times > key.workspace.strikes:
-                        key.workspace.strikes = rest.times
-                        key.workspace.epoch += 1
+                for thing in (key, key.workspace):
+                    if (rest := told.get(thing.fingerprint)) is not None:
+                        thing.learn(rest, now, self._cooldowns.most)
+
+    def after_fork(self) -> None:
+        """A thread that held the lock is not there in the child, and would hold it for good."""
+        self._lock = threading.Lock()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -391,46 +357,9 @@ class KeyRing(Unpicklable):
     def _find(self, lease: Lease) -> Key | None:
         return next((key for key in self._keys if key.label == lease.label), None)
 
-    def _search(
-        self, now: float, *, due: bool, tried: AbstractSet[str], refused: AbstractSet[str], prefer: str | None
-    ) -> tuple[Key | None, float, float]:
-        """The best ready key and its rank, from the current one on (past it when a rotation is due), or when one is."""
-        best, best_rank, soonest = None, inf, inf
-        first = self._keys.index(self._current) + due
-        for offset in range(len(self._keys)):
-            key = self._keys[(first + offset) % len(self._keys)]
-            if key.label in refused or key.retires_at <= now:
-                continue
-            if (ready_at := key.ready_at()) > now:
-                if not key.dead and ready_at < key.retires_at:
-                    soonest = min(soonest, ready_at)
-                continue
-            rank = key.rank(now, due=due, tried=tried, prefer=prefer)
-            if rank < best_rank:
-                best, best_rank = key, rank
-            if rank <= 0:
-                break
-        return best, best_rank, soonest
-
     def _share(self, rest: Rest) -> None:
         if self._shared is not None:
             self._shared.tell(rest)
-
-    def _after_fork(self) -> None:
-        # A thread that held the lock is not there in the child, and would hold it for good.
-        self._lock = threading.Lock()
-
-
-_RINGS: WeakSet[KeyRing] = WeakSet()
-
-
-def _after_fork() -> None:
-    for ring in list(_RINGS):
-        ring._after_fork()  # noqa: SLF001 - the ring's own module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _validated(given: object) -> KeyRing:

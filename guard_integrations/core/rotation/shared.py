@@ -4,12 +4,12 @@ What goes there: SHA-256 fingerprints, how often in a row, and a time to live, w
 two clocks need to agree, nothing has to be cleaned up, and no key can be read there.
 """
 
-import os
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakSet, ref
 
 from guard_integrations.core.events import EventKind, GuardEvent, emit
+from guard_integrations.core.forks import keep_through_forks
 from guard_integrations.core.rotation.keys import Unpicklable
 from guard_integrations.core.rotation.state import Rest, Shared
 
@@ -51,7 +51,7 @@ class RedisRingState(Unpicklable):
         self._wake = threading.Event()
         self._told: dict[str, Rest] = {}
         self._thread: threading.Thread | None = None
-        _STATES.add(self)
+        keep_through_forks(self)
 
     def attach(self, ring: Shared) -> None:
         """Begins to tell `ring` what others learn. Returns at once, whether Redis is there or not."""
@@ -97,6 +97,12 @@ class RedisRingState(Unpicklable):
         self._closed = True
         self._wake.set()
 
+    def after_fork(self) -> None:
+        """Threads stay behind in the parent, and so may whoever holds the lock."""
+        self._lock, self._wake, self._told, self._thread = threading.Lock(), threading.Event(), {}, None
+        for ring in list(self._rings):
+            self.attach(ring)
+
     def __repr__(self) -> str:
         return "RedisRingState()"
 
@@ -120,24 +126,6 @@ class RedisRingState(Unpicklable):
             for rest, milliseconds, value in zip(known, said[::2], said[1::2], strict=True)
             if milliseconds > 0 and value is not None
         )
-
-    def _after_fork(self) -> None:
-        # Threads stay behind in the parent, and so may whoever holds the lock.
-        self._lock, self._wake, self._told, self._thread = threading.Lock(), threading.Event(), {}, None
-        for ring in list(self._rings):
-            self.attach(ring)
-
-
-_STATES: WeakSet[RedisRingState] = WeakSet()
-
-
-def _after_fork() -> None:
-    for state in list(_STATES):
-        state._after_fork()  # noqa: SLF001 - the state's own module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _keep_in_step(state: "ref[RedisRingState]", wake: threading.Event) -> None:

@@ -1,21 +1,15 @@
-"""What a ring knows: about one key, about one workspace, and what of it may be shown or shared."""
+"""What a ring gives out: a lease for a caller, a status for people, a rest for other processes."""
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
-from math import inf
 from typing import Protocol, TypedDict
 
 from pydantic import SecretStr
 
-from guard_integrations.core.rotation.keys import ApiKey, Unpicklable
+from guard_integrations.core.rotation.keys import Unpicklable
 
-__all__ = ["PREFERRED", "Key", "KeyState", "KeyStatus", "Lease", "Rest", "RingSettings", "SharedState", "Workspace"]
-
-PREFERRED = -1
-"""The rank of the key that a call wants to stay with."""
+__all__ = ["KeyState", "KeyStatus", "Lease", "Rest", "RingSettings", "Shared", "SharedState"]
 
 
 class KeyState(StrEnum):
@@ -115,87 +109,3 @@ class RingSettings(TypedDict, total=False):
     overlap: float
     shared: SharedState | None
     clock: Callable[[], float]
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Workspace:
-    """The rate limit that keys of one workspace share."""
-
-    fingerprint: str
-    until: float = -inf
-    strikes: int = 0
-    epoch: int = 0
-
-    def rest(self, now: float) -> Rest:
-        """What others may know of it."""
-        return Rest(subject=self.fingerprint, seconds=max(0.0, self.until - now), times=self.strikes)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Key:
-    """One key: `until` bars it, `failures` in a row make it doubtful, `epoch` counts them for good."""
-
-    secret: SecretStr
-    label: str
-    fingerprint: str
-    workspace: Workspace
-    until: float = -inf
-    failures: int = 0
-    first_failure: float = inf
-    dead: bool = False
-    epoch: int = 0
-    probe_until: float = -inf
-    retires_at: float = inf
-
-    def ready_at(self) -> float:
-        """When the key and its workspace have rested."""
-        return max(self.until, self.workspace.until)
-
-    def state(self, now: float) -> KeyState:
-        """Where it stands."""
-        if self.ready_at() > now:
-            return KeyState.DEAD if self.dead else KeyState.COOLING
-        return KeyState.PROBING if self.failures else KeyState.HEALTHY
-
-    def fail(self, now: float) -> None:
-        """Counts one more failure in a row."""
-        self.epoch += 1
-        self.failures += 1
-        self.first_failure = min(self.first_failure, now)
-        self.probe_until = -inf
-
-    def heal(self) -> None:
-        """Forgets every failure."""
-        self.failures, self.first_failure, self.dead, self.probe_until = 0, inf, False, -inf
-
-    def rest(self, now: float) -> Rest:
-        """What others may know of it."""
-        seconds = max(0.0, self.until - now)
-        return Rest(subject=self.fingerprint, seconds=seconds, times=self.failures, dead=self.dead)
-
-    def rank(self, now: float, *, due: bool, tried: AbstractSet[str], prefer: str | None) -> int:
-        """How far a ready key is from being the right one; 0 and below end the search."""
-        if self.label == prefer:
-            return PREFERRED
-        rank = (8 if self.retires_at < inf else 0) + (4 if self.label in tried else 0)
-        # A key that failed before is tried by one call when a rotation comes to it, and else only in need.
-        if self.failures and self.probe_until > now:
-            return rank + 3
-        if self.failures and not due:
-            return rank + 2
-        return rank + (1 if prefer else 0)
-
-
-def fingerprint(key: ApiKey) -> str:
-    """SHA-256 of a key, which is random enough that nobody can guess it from this."""
-    return sha256(b"key:" + key.secret.get_secret_value().encode()).hexdigest()
-
-
-def workspace_fingerprint(key: ApiKey) -> str:
-    """The same for the workspace; a key without one is a workspace of its own."""
-    return sha256(b"workspace:" + (key.workspace or fingerprint(key)).encode()).hexdigest()
-
-
-def doubled(base: float, times: int, most: float) -> float:
-    """`base`, doubled for each time after the first, at most `most`."""
-    return min(most, base * 2.0 ** min(max(times, 1) - 1, 64))
