@@ -1,6 +1,6 @@
 """Documents on their way to the model: what was written into them by others must not instruct it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -10,10 +10,10 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.base import RunnableSerializable
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from guard_integrations.core.findings import Action, Finding
+from guard_integrations.core.findings import Action, Finding, Sanitized
 from guard_integrations.core.policy import GuardPolicy
 from guard_integrations.core.sanitizer.input import InputSanitizer
-from guard_integrations.core.sanitizer.orders import sanitize_document
+from guard_integrations.core.sanitizer.orders import sanitize_documents
 from guard_integrations.core.sanitizer.wrapping import spotlight
 from guard_integrations.langchain._metadata import METADATA_KEY, guard_metadata
 from guard_integrations.langchain._structure import with_parts
@@ -21,6 +21,8 @@ from guard_integrations.langchain._structure import with_parts
 __all__ = ["DocumentGuard", "OnInjection"]
 
 OnInjection: TypeAlias = Literal["drop", "filter", "flag", "block"]
+_Content: TypeAlias = tuple[str, dict[str, Any]]
+"""A document's text, and its metadata."""
 
 
 class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], BaseDocumentTransformer):
@@ -60,8 +62,13 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
 
     def transform_documents(self, documents: Sequence[Document], **kwargs: Any) -> list[Document]:
         """Copies of the documents, made safe."""
-        guarded = (self._guarded(document) for document in documents)
-        return [document for document in guarded if document is not None]
+        sanitizer, fingerprint = self._sanitizer()
+        if self.on_injection == "drop":
+            documents = _without_poisoned(sanitizer, documents)
+        contents = [_content(document) for document in documents]
+        texts = _texts(contents)
+        clean = dict(zip(texts, sanitize_documents(sanitizer, texts), strict=True))
+        return [self._safe(*each, clean, fingerprint) for each in zip(documents, contents, strict=True)]
 
     async def atransform_documents(self, documents: Sequence[Document], **kwargs: Any) -> list[Document]:
         """Copies of the documents, made safe."""
@@ -80,30 +87,19 @@ class DocumentGuard(RunnableSerializable[Sequence[Document], list[Document]], Ba
         """The same retriever with this guard behind it; callbacks and traces see the safe documents alone."""
         return _GuardedRetriever(retriever=retriever, guard=self)
 
-    def _guarded(self, document: Document) -> Document | None:
-        sanitizer, fingerprint = self._sanitizer()
-        if self.on_injection == "drop" and self._is_left_out(sanitizer, document):
-            return None
+    def _safe(self, document: Document, content: _Content, clean: dict[str, Sanitized], fingerprint: str) -> Document:
         findings: list[Finding] = []
 
-        def clean(value: Any) -> Any:
-            if not isinstance(value, str):
-                return with_parts(value, lambda _, part: clean(part))
-            sanitised = sanitize_document(sanitizer, value)
-            findings.extend(sanitised.findings)
-            return sanitised.text
+        def take(text: str) -> str:
+            findings.extend(clean[text].findings)
+            return clean[text].text
 
-        text = clean(document.page_content)
-        metadata = clean({key: value for key, value in document.metadata.items() if key != METADATA_KEY})
+        text, metadata = _rewritten(content, take)
         if findings:
             metadata = {**metadata, METADATA_KEY: guard_metadata(findings, policy=fingerprint)}
         return document.model_copy(
             update={"page_content": spotlight(text) if self.spotlight else text, "metadata": metadata}
         )
-
-    def _is_left_out(self, sanitizer: InputSanitizer, document: Document) -> bool:
-        scans = (sanitizer.scan(text, "document") for text in _texts(document.page_content, document.metadata))
-        return any(scan.is_injection or scan.is_unread for scan in scans)
 
     def _sanitizer(self) -> tuple[InputSanitizer, str]:
         # A copy with another policy carries this attribute over: what was made is for these settings only.
@@ -130,15 +126,32 @@ class _GuardedRetriever(BaseRetriever):
         return self.guard.transform_documents(await self.retriever.ainvoke(query, {"callbacks": []}))
 
 
-def _texts(*values: Any) -> list[str]:
-    found: list[str] = []
+def _without_poisoned(sanitizer: InputSanitizer, documents: Sequence[Document]) -> list[Document]:
+    """The documents that give no orders and can be read to their end."""
+    found = [_texts((document.page_content, document.metadata)) for document in documents]
+    texts = _texts(found)
+    scans = dict(zip(texts, sanitizer.scan_each(texts, "document"), strict=True))
+    poisoned = {text for text, scan in scans.items() if scan.is_injection or scan.is_unread}
+    return [document for document, own in zip(documents, found, strict=True) if poisoned.isdisjoint(own)]
 
-    def collect(value: Any) -> Any:
-        if isinstance(value, str):
-            found.append(value)
-            return value
-        return with_parts(value, lambda _, part: collect(part))
 
-    for value in values:
-        collect(value)
-    return found
+def _content(document: Document) -> _Content:
+    """What is guarded of a document."""
+    return document.page_content, {key: value for key, value in document.metadata.items() if key != METADATA_KEY}
+
+
+def _texts(value: object) -> list[str]:
+    """All texts in a value, each once."""
+    found: dict[str, None] = {}
+
+    def collect(text: str) -> str:
+        found[text] = None
+        return text
+
+    _rewritten(value, collect)
+    return list(found)
+
+
+def _rewritten(value: Any, change: Callable[[str], str]) -> Any:
+    """A copy of a value in which each text is changed."""
+    return change(value) if isinstance(value, str) else with_parts(value, lambda _, part: _rewritten(part, change))

@@ -33,7 +33,7 @@ class GuardedQueryEngine(BaseQueryEngine):
         system_prompt: the model's instructions, which no answer may repeat.
         render: where the answer will be shown.
         vault: the conversation's pseudonyms: personal data becomes tokens on the way in, and values on the way out.
-        on_block: `raise` a `GuardBlocked`, or answer the policy's `refuse`.
+        on_block: `raise` a `GuardBlocked`, or answer the policy's `refusal`.
 
     Raises:
         GuardBlocked: from its methods, when a rule blocks and `on_block` is `raise`.

@@ -38,7 +38,12 @@ def sanitize_document(sanitizer: InputSanitizer, text: str) -> Sanitized:
 
 
 def sanitize_documents(sanitizer: InputSanitizer, texts: Sequence[str]) -> list[Sanitized]:
-    """What `sanitize_document` makes of each of many texts, in less time."""
+    """What `sanitize_document` makes of each of many texts, in less time.
+
+    Raises:
+        GuardBlocked: the policy refuses a text.
+        GuardUnavailable: a text could not be scanned, and the policy does not say `on_error="allow"`.
+    """
     clean = sanitizer.sanitize_each(texts, stage="document")
     cuts = [_cut(sanitizer, text, one) for text, one in zip(texts, clean, strict=True)]
     again = iter(sanitizer.sanitize_each([cut for cut in cuts if cut is not None], stage="document"))
