@@ -6,7 +6,8 @@ character is one of a few. Signs go into one set, as the literals of RE2's `Filt
 holds none, is done after one pass a set. A rule whose sign is there is looked for by itself.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from guard_integrations.core.scanner.pattern import Pattern
@@ -32,8 +33,12 @@ _FOLDED: Final = ((0, 0x7F), (0x17F, 0x17F), (0x212A, 0x212A))
 """ASCII, and what is one with `s` and `k` where case does not matter."""
 
 
-def signs(pattern: Pattern) -> dict[Kind, str]:
-    """The patterns, in RE2's syntax, one of which is in every text that the pattern matches in."""
+@lru_cache(maxsize=1024)
+def signs(pattern: Pattern) -> Mapping[Kind, str]:
+    """The patterns, in RE2's syntax, one of which is in every text that the pattern matches in.
+
+    Kept, since most rules run at several stages, and each stage makes its own sets.
+    """
     found: dict[Kind, list[Node]] = {}
     for node in _branches(_sign(pattern.root)):
         found.setdefault(_kind(node), []).append(node)
