@@ -1,5 +1,6 @@
 """Every built-in pack: its rules are well made, match their examples, and leave their counterexamples alone."""
 
+import re
 from functools import cache
 
 import pytest
@@ -33,6 +34,13 @@ def test_a_rule_matches_its_examples_and_not_its_counterexamples(rule):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_is_well_made(rule):
     assert list(rule.problems()) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_no_class_holds_a_counter(rule):
+    """There it counts nothing: it adds its digits, its comma and its braces to the class."""
+    classes = re.findall(r"(?<!\\)\[(?:\\.|[^\]\\])*\]", f"{rule.pattern} {rule.lead}")
+    assert [one for one in classes if re.search(r"\{\d+(,\d*)?\}", one)] == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
