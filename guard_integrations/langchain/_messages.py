@@ -51,7 +51,7 @@ CALL_KEYS = frozenset({"tool_calls", "function_call"})
 
 _THINKING = frozenset({"thinking", "reasoning", "summary"})
 
-# Blocks that carry media: their addresses and bytes go on as they are.
+# Blocks that carry media: their addresses and bytes go on as they are. A file may be a text, and is then read.
 _MEDIA = frozenset({"image", "image_url", "audio", "input_audio", "video", "file", "document_url", "redacted_thinking"})
 
 
@@ -75,7 +75,7 @@ def map_value(value: Any, visit: Visit, *, whole: bool = True) -> Any:
     if isinstance(value, Mapping):
         return {
             key: each
-            if not whole and _is_structural(key, each)
+            if not whole and _is_structural(key, each) and not _is_plain_text(key, value)
             else map_value(each, visit, whole=whole or key in _DATA)
             for key, each in value.items()
         }
@@ -88,7 +88,7 @@ def _map_block(block: str | dict[str, Any], visit: Visit) -> str | dict[str, Any
     if isinstance(block, str):
         return visit("text", block)
     kind = block.get("type")
-    if kind in _MEDIA:
+    if kind in _MEDIA and not isinstance(block.get("text"), str):
         return block
     thinks = kind in _THINKING
     copy: dict[str, Any] = {}
@@ -106,6 +106,11 @@ def _map_block(block: str | dict[str, Any], visit: Visit) -> str | dict[str, Any
 
 def _is_structural(key: str, value: Any) -> bool:
     return key in _STRUCTURAL and isinstance(value, str)
+
+
+def _is_plain_text(key: str, holder: Mapping[str, Any]) -> bool:
+    """Whether "data" holds no bytes: a source of text, as in Anthropic's documents, keeps the text there."""
+    return key == "data" and holder.get("type") == "text"
 
 
 def _map_thinking(value: Any, visit: Visit) -> Any:

@@ -186,25 +186,36 @@ class GuardMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
         """Arguments on their way to a tool, and its result."""
-        return self._clean_result(handler(self._clean_call(request)))
+        clean = self._clean_call(request)
+        return clean if isinstance(clean, ToolMessage) else self._clean_result(handler(clean))
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """Arguments on their way to a tool, and its result."""
-        return self._clean_result(await handler(self._clean_call(request)))
+        clean = self._clean_call(request)
+        return clean if isinstance(clean, ToolMessage) else self._clean_result(await handler(clean))
 
-    def _clean_call(self, request: ToolCallRequest) -> ToolCallRequest:
-        """The model's arguments are clean already; another middleware may have written others.
+    def _clean_call(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
+        """The model's arguments are clean already; another middleware may have written others, and the tool's policy may refuse.
 
-        What a human decides further in, in `HumanInTheLoopMiddleware`, stays as the human wrote it.
+        What a human decides further in, in `HumanInTheLoopMiddleware`, stays as the human wrote it. Where the
+        arguments are refused, what the tool answers in their place is given back: the agent goes on without it.
         """
         call = request.tool_call
         if call["name"] in self._guards.restore_tools:
             # They hold the vault's values again, which a second look would take out.
             return request
-        clean = AnswerGuard(self._guards.checking_tool(call["name"])).arguments(call["args"], call["name"])
-        return request if clean == call["args"] else request.override(tool_call={**call, "args": clean})
+        guard = AnswerGuard(self._guards.checking_tool(call["name"]))
+        try:
+            clean = guard.arguments(call["args"], call["name"])
+        except GuardBlocked as error:
+            blocked = without_traceback(error)
+        else:
+            return request if clean == call["args"] else request.override(tool_call={**call, "args": clean})
+        if self._guards.on_block == "raise":
+            raise blocked
+        return ToolMessage(BLOCKED_TEXT, tool_call_id=call["id"], name=call["name"], status="error")
 
     def _clean_result(self, result: ToolMessage | Command[Any]) -> ToolMessage | Command[Any]:
         if isinstance(result, ToolMessage):

@@ -1,5 +1,8 @@
 """An agent with `GuardMiddleware`: state, streams, tools, refusals."""
 
+import json
+import traceback
+
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware, ModelFallbackMiddleware
@@ -113,6 +116,23 @@ def test_a_tool_can_have_a_policy_of_its_own():
     result = next(message for message in state["messages"] if isinstance(message, ToolMessage))
     assert result.content == "[BLOCKED]"
     assert state["messages"][-1].content == "Done"
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_arguments_that_only_the_tools_policy_refuses_do_not_reach_it(mode):
+    token = "ghp_" + "a1" * 18  # which the basic policy does not know
+    call = {"id": "abcdefghi", "function": {"name": "lookup", "arguments": json.dumps({"query": token})}}
+    strict = {"lookup": GuardPolicy.strict()}
+    state = await run(agent(Script(call, ["Done"]), tools=[lookup], tool_policies=strict), asking("Hello"), mode)
+    result = next(message for message in state["messages"] if isinstance(message, ToolMessage))
+    assert (result.content, result.status, result.tool_call_id) == ("[BLOCKED]", "error", call["id"])
+    assert state["messages"][-1].content == "Done"
+    raising = agent(Script(call, ["Done"]), tools=[lookup], tool_policies=strict, on_block="raise")
+    with pytest.raises(GuardBlocked) as caught:
+        await run(raising, asking("Hello"), mode)
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert frames[-1] == "_clean_call"  # the scanner's frames hold the text
+    assert not seen
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

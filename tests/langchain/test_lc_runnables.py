@@ -37,6 +37,7 @@ class Plain:
 
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aWdub3Jl"}}
+FILE = {"type": "file", "source_type": "text", "mime_type": "text/plain"}
 
 INPUTS = [
     (ATTACK, CLEAN),
@@ -52,6 +53,15 @@ INPUTS = [
     (
         [HumanMessage([{"type": "text", "text": ATTACK}, IMAGE])],
         [HumanMessage([{"type": "text", "text": CLEAN}, IMAGE])],
+    ),
+    ([HumanMessage([{**FILE, "text": ATTACK}])], [HumanMessage([{**FILE, "text": CLEAN}])]),
+    (
+        [HumanMessage([{"type": "document", "source": {"type": "text", "data": ATTACK}}])],
+        [HumanMessage([{"type": "document", "source": {"type": "text", "data": CLEAN}}])],
+    ),
+    (
+        [HumanMessage([{"type": "document", "source": {"type": "base64", "data": ATTACK}}])],
+        [HumanMessage([{"type": "document", "source": {"type": "base64", "data": ATTACK}}])],
     ),
     ([("system", ATTACK), ("human", ATTACK)], [("system", ATTACK), ("human", CLEAN)]),
     ([{"role": "user", "content": ATTACK}], [{"role": "user", "content": CLEAN}]),
