@@ -129,7 +129,9 @@ EXFILTRATIONS = [rule for rule in builtin_rules() if any(RECIPIENT in text for t
 
 
 @pytest.mark.parametrize("rule", EXFILTRATIONS, ids=lambda rule: rule.id)
-@pytest.mark.parametrize("recipient", ["e.v-3+1@evil13.example", "https://a1b3.evil.example/c,13?x={31}", "www.evil-31.example"])
+@pytest.mark.parametrize(
+    "recipient", ["e.v-3+1@evil13.example", "https://a1b3.evil.example/c,13?x={31}", "www.evil-31.example"]
+)
 def test_data_may_not_be_sent_to_any_address(rule, recipient):
     orders = [text.replace(RECIPIENT, recipient) for text in rule.examples if RECIPIENT in text]
     assert [text for text in orders if rule.id not in {one.rule for one in GUARD.scan(text, "document").findings}] == []
