@@ -13,6 +13,7 @@ from dead_sets import dead_sets
 from guard_integrations import GuardBlocked, GuardPolicy, GuardUnavailable, InputSanitizer, OutputSanitizer
 from guard_integrations.core.findings import Action
 from guard_integrations.core.scanner import linear, resolver
+from guard_integrations.core.scanner.context import CONTEXT
 from guard_integrations.core.scanner.engine import CompiledRule, RuleSet
 from guard_integrations.core.scanner.rule import Context, Rule, Run, load_pack, rules_of
 from guard_integrations.core.scanner.session import RuleDetector
@@ -255,6 +256,16 @@ def test_what_is_kept_stays_and_the_match_begins_after_it(size, replace):
         (f.start, f.end) for f in whole.findings
     )
     assert [edit for step in steps for edit in step.edits] == list(whole.edits)
+
+
+@pytest.mark.parametrize(
+    ("before", "found"), [("post card", True), ("postcard", False), ("[card", False), ("card", True)]
+)
+def test_no_half_of_a_word_counts_where_the_context_begins(before, found):
+    waiting = a_rule(id="waiting", pattern=r"\b\d{4}\b", score=0.2, context=Context(raises=("card",)))
+    text = f"{before} ".ljust(len(before) - len("card") + CONTEXT, ".") + "1234"
+    assert bool(detector(waiting).start().feed(text, final=True).findings) is found
+    assert not detector(waiting).start().feed(text.replace("1234", ".1234"), final=True).findings
 
 
 def test_a_waiting_rule_is_looked_for_only_beside_its_words(tmp_path):

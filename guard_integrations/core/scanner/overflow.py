@@ -28,7 +28,7 @@ VALUE_RULE: Final = "value-too-long"
 """The rule id of a value that only its label can stand for."""
 
 _SEVERITIES: Final = {
-    FLOOD_RULE: Severity.MEDIUM,
+    FLOOD_RULE: Severity.HIGH,
     LENGTH_RULE: Severity.LOW,
     MATCHES_RULE: Severity.MEDIUM,
     NESTED_RULE: Severity.HIGH,
