@@ -259,13 +259,14 @@ def test_what_is_kept_stays_and_the_match_begins_after_it(size, replace):
 
 
 @pytest.mark.parametrize(
-    ("before", "found"), [("post card", True), ("postcard", False), ("[card", False), ("card", True)]
+    ("before", "counts"), [("post card", True), ("postcard", False), ("[card", False), ("card", True)]
 )
-def test_no_half_of_a_word_counts_where_the_context_begins(before, found):
-    waiting = a_rule(id="waiting", pattern=r"\b\d{4}\b", score=0.2, context=Context(raises=("card",)))
-    text = f"{before} ".ljust(len(before) - len("card") + CONTEXT, ".") + "1234"
-    assert bool(detector(waiting).start().feed(text, final=True).findings) is found
-    assert not detector(waiting).start().feed(text.replace("1234", ".1234"), final=True).findings
+def test_no_half_of_a_word_counts_where_the_context_begins(before, counts):
+    raised = a_rule(id="raised", pattern=r"\b\d{4}\b", score=0.2, context=Context(raises=("card",)))
+    lowered = a_rule(id="lowered", pattern=r"\b[a-f]{4}\b", score=0.6, context=Context(lowers=("card",)))
+    beginning = f"{before} ".ljust(len(before) - len("card") + CONTEXT, ".")
+    for text, found in [("1234", counts), ("abcd", not counts), (".1234", False), (".abcd", True)]:
+        assert bool(detector(raised, lowered).start().feed(beginning + text, final=True).findings) is found
 
 
 def test_a_waiting_rule_is_looked_for_only_beside_its_words(tmp_path):
